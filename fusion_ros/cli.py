@@ -1,0 +1,63 @@
+"""`fusion-ros`: the command line. Each subcommand is a module of `fusion_ros.commands`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from fusion_ros import __version__
+from fusion_ros.errors import InputError, JobError
+
+# A command's module is imported only when that command is named, so that `fusion-ros --help` stays quick.
+# Each module has `add_arguments(parser)` and `run(arguments) -> exit code`.
+COMMANDS = {
+    "demo": "replay a simulated drive or real pairs through the real nodes and write a report",
+    "fuse": "fuse one pair, two folders or two videos",
+    "bag": "make, play and inspect rosbag2 recordings",
+    "train": "train a network, a detector or a segmenter",
+    "weights": "list, verify and import weights",
+    "export": "write a model for ONNX Runtime or TensorRT",
+    "doctor": "show what is installed, what works and what is missing",
+}
+
+
+def build_parser(command: str | None = None) -> argparse.ArgumentParser:
+    """Build the parser; only `command`, where given, gets its arguments."""
+    parser = argparse.ArgumentParser(prog="fusion-ros", description="Thermal and RGB image fusion for vehicles.")
+    parser.add_argument("--version", action="version", version=f"fusion-ros {__version__}")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, summary in COMMANDS.items():
+        subparser = subparsers.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        if name == command:
+            importlib.import_module(f"fusion_ros.commands.{name}").add_arguments(subparser)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `fusion-ros` with `argv` and return its exit code: 0 done, 1 a failed job, 2 bad input."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    command = next((word for word in argv if not word.startswith("-")), None)
+    arguments = build_parser(command).parse_args(argv)
+    module = importlib.import_module(f"fusion_ros.commands.{arguments.command}")
+    try:
+        return int(module.run(arguments))
+    except InputError as error:
+        print(f"fusion-ros {arguments.command}: {error}", file=sys.stderr)
+        return 2
+    except JobError as error:
+        print(f"fusion-ros {arguments.command}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"fusion-ros {arguments.command}: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`): end quietly, and keep Python from complaining at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

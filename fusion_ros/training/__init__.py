@@ -1,0 +1,1 @@
+"""Data sets, glare and darkness synthesis, losses, trainers and loss search."""
