@@ -137,7 +137,10 @@ def setting(
 
 
 def section(config_class: type, parameter: str) -> Any:
-    """A dataclass field that holds another config; its settings are named `<parameter>.<setting>`."""
+    """A dataclass field that holds another config; its settings are named `<parameter>.<setting>`.
+
+    An empty `parameter` leaves the names of the settings as they are.
+    """
     return dataclasses.field(default_factory=config_class, metadata={"section": config_class, "parameter": parameter})
 
 
@@ -201,7 +204,7 @@ def _walk(config_class: type, prefix: str, path: tuple[str, ...]) -> Iterator[tu
     for field in dataclasses.fields(config_class):
         metadata = dict(field.metadata)
         if "section" in metadata:
-            name = f"{prefix}{metadata['parameter']}."
+            name = f"{prefix}{metadata['parameter']}." if metadata["parameter"] else prefix
             yield from _walk(metadata["section"], name, (*path, field.name))
         elif "description" in metadata:
             name = prefix + (metadata.pop("parameter") or field.name)
