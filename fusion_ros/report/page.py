@@ -1,0 +1,140 @@
+"""The one page that every report is: tiles, tables, plots and pictures in a single self-contained HTML file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from functools import cache
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from fusion_ros import __version__
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A number to see first; `note` is the small print, `tone` is empty, `good` or `bad`."""
+
+    label: str
+    value: str
+    note: str = ""
+    tone: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page with an anchor in the table of contents."""
+
+    anchor: str
+    heading: str
+    body: Markup
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A report before it is written.
+
+    Attributes:
+        title: title of the page.
+        subtitle: one sentence on what was done.
+        tiles: the summary.
+        sections: the parts, in order.
+        warnings: what did not go as asked; shown above everything else.
+        links: (text, relative address) of files beside the report.
+    """
+
+    title: str
+    subtitle: str
+    tiles: Sequence[Tile] = ()
+    sections: Sequence[Section] = ()
+    warnings: Sequence[str] = ()
+    links: Sequence[tuple[str, str]] = ()
+    made: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text, numbers or markup. Numbers are shown with `digits` decimals and sort as numbers.
+
+    Attributes:
+        headers: column names.
+        rows: as many cells a row as there are headers.
+        caption: what the table says, shown above it.
+        best: by column index `max` or `min`: the best number of the column is marked.
+        sortable: column heads become buttons that sort.
+        digits: decimals of floats.
+    """
+
+    headers: Sequence[str]
+    rows: Sequence[Sequence[str | int | float | Markup | None]]
+    caption: str = ""
+    best: dict[int, str] = field(default_factory=dict)
+    sortable: bool = True
+    digits: int = 3
+
+    def render(self) -> Markup:
+        """The table as HTML."""
+        return Markup(_environment().get_template("table.html.j2").render(table=self, cells=self._cells()))
+
+    def _cells(self) -> list[list[dict[str, object]]]:
+        best = {column: self._best_value(column, wanted) for column, wanted in self.best.items()}
+        return [[self._cell(value, best.get(column)) for column, value in enumerate(row)] for row in self.rows]
+
+    def _best_value(self, column: int, wanted: str) -> float | None:
+        numbers = [row[column] for row in self.rows]
+        values = [number for number in numbers if isinstance(number, int | float) and number == number]
+        if not values:
+            return None
+        return max(values) if wanted == "max" else min(values)
+
+    def _cell(self, value: str | int | float | Markup | None, best: float | None) -> dict[str, object]:
+        if value is None or value != value:
+            return {"text": "–", "sort": "", "number": False, "best": False}
+        if isinstance(value, float):
+            return {"text": f"{value:.{self.digits}f}", "sort": repr(value), "number": True, "best": value == best}
+        if isinstance(value, int):
+            return {"text": str(value), "sort": str(value), "number": True, "best": value == best}
+        return {"text": value, "sort": "", "number": False, "best": False}
+
+
+def render_page(page: Page) -> str:
+    """The page as HTML text; nothing in it is fetched from anywhere."""
+    folder = _templates()
+    return _environment().get_template("page.html.j2").render(
+        page=page,
+        version=__version__,
+        style=Markup((folder / "page.css").read_text(encoding="utf-8")),
+        script=Markup((folder / "page.js").read_text(encoding="utf-8")),
+    )
+
+
+def write_page(page: Page, path: Path) -> None:
+    """Write the page; a report that was there stays until the new one is complete."""
+    partial = path.with_suffix(".part")
+    partial.write_text(render_page(page), encoding="utf-8")
+    partial.replace(path)
+
+
+def details(summary: str, body: Markup, *, is_open: bool = False) -> Markup:
+    """A part that folds away."""
+    state = Markup(" open") if is_open else Markup("")
+    return Markup("<details{}><summary>{}</summary>{}</details>").format(state, summary, body)
+
+
+def _templates() -> Path:
+    return Path(__file__).parent / "templates"
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_templates()),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
