@@ -1,0 +1,138 @@
+"""Names of fusion methods, and making one from its name."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from fusion_ros.errors import InputError
+from fusion_ros.fusion.backends import Backend, BackendChoice, choose
+from fusion_ros.fusion.classical import CLASSICAL
+from fusion_ros.fusion.model import FusionModel
+from fusion_ros.fusion.weights import find_weights, read_manifest
+
+
+class ModelUnavailableError(InputError):
+    """A network that has a name but no weights yet: the caller may take another mode in its place."""
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """What loading a network needs to know before torch is imported.
+
+    Attributes:
+        network: class in `fusion_ros.networks`; None where it does not exist yet.
+        multiple_of: both sides are padded to a multiple of this.
+    """
+
+    network: str | None
+    multiple_of: int = 1
+
+
+NETWORKS: dict[str, NetworkSpec] = {
+    "epofusion": NetworkSpec(None, multiple_of=32),
+    "dfvo": NetworkSpec(None, multiple_of=4),
+    "caf": NetworkSpec("CAFNet"),
+}
+
+
+def list_models() -> list[str]:
+    """Every name `load_model` knows: networks first, then classical methods."""
+    return [*NETWORKS, *CLASSICAL]
+
+
+def is_available(name: str) -> bool:
+    """Whether `load_model(name)` has weights to load. Does not check their contents.
+
+    Raises:
+        InputError: for an unknown name.
+    """
+    _check_name(name)
+    if name in CLASSICAL:
+        return True
+    try:
+        entry = read_manifest().get(name)
+    except InputError:
+        return False
+    path = entry.path(".safetensors") if entry else None
+    return NETWORKS[name].network is not None and path is not None and path.is_file()
+
+
+def load_model(
+    name: str,
+    weights: str | os.PathLike[str] | None = None,
+    device: str = "auto",
+    backend: str = "auto",
+    precision: str = "auto",
+    *,
+    threads: int | None = None,
+) -> FusionModel:
+    """Load a fusion method, ready to fuse.
+
+    Args:
+        name: `caf`, `epofusion`, `dfvo`, or a classical `guided`, `average`, `rgb`, `thermal`.
+        weights: a file (`.safetensors`, `.onnx`, `.engine`), a name from the manifest, or None for the shipped ones.
+        device: `auto` (the first GPU, else the CPU), `cpu`, `cuda`, `cuda:N`.
+        backend: `auto` (torch on a GPU, ONNX Runtime on a CPU), `torch`, `onnx`, `tensorrt`.
+        precision: `auto` (fp16 on a GPU, fp32 on a CPU), `fp32`, `fp16`, `bf16`.
+        threads: CPU threads of one inference with ONNX Runtime; None takes every core the process may use.
+
+    Raises:
+        ModelUnavailableError: for a network without weights.
+        InputError: for an unknown name, a bad file, or a device, backend or precision that cannot be had.
+    """
+    _check_name(name)
+    if name in CLASSICAL:
+        if weights:
+            raise InputError(f"{name}: has no weights, but {str(weights)!r} was given; leave it out")
+        return FusionModel(name, CLASSICAL[name]())
+    spec = NETWORKS[name]
+    if spec.network is None or (weights is None and not is_available(name)):
+        raise ModelUnavailableError(f"{name}: has no weights yet; use one of {', '.join(_available())}")
+    path = find_weights(name, weights)
+    choice = choose(_backend_for(path, backend), device, precision)
+    made = _make_backend(path, spec.network, choice, threads)
+    return FusionModel(
+        name,
+        made,
+        multiple_of=spec.multiple_of,
+        backend=made.name,
+        device=made.device,
+        precision=made.precision,
+        weights=path,
+    )
+
+
+def _check_name(name: str) -> None:
+    if name not in NETWORKS and name not in CLASSICAL:
+        raise InputError(f"model {name!r}: is not known ({', '.join(list_models())})")
+
+
+def _available() -> list[str]:
+    return [name for name in list_models() if is_available(name)]
+
+
+def _backend_for(path: Path, backend: str) -> str:
+    """A file made for one backend decides for it."""
+    needed = {".onnx": "onnx", ".engine": "tensorrt"}.get(path.suffix)
+    if needed and backend == "auto":
+        return needed
+    if path.suffix == ".engine" and backend != "tensorrt":
+        raise InputError(f"{path}: is a TensorRT engine; backend {backend} cannot run it")
+    return backend
+
+
+def _make_backend(path: Path, network: str, choice: BackendChoice, threads: int | None) -> Backend:
+    if choice.backend == "torch":
+        from fusion_ros.fusion.backends.torch import TorchBackend
+
+        return TorchBackend(path, network, choice.device, choice.precision)
+    if choice.backend == "onnx":
+        from fusion_ros.fusion.backends.onnx import OnnxBackend
+        from fusion_ros.fusion.export import onnx_for
+
+        return OnnxBackend(onnx_for(path, network, choice.precision), choice.device, choice.precision, threads)
+    from fusion_ros.fusion.backends.tensorrt import TensorRTBackend
+
+    return TensorRTBackend(path, network, choice.device, choice.precision)
