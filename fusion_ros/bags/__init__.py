@@ -1,1 +1,1 @@
-"""rosbag2 recordings without ROS: reading, writing, and folders of pairs turned into bags."""
+"""rosbag2 recordings, read and written without ROS."""
