@@ -1,0 +1,33 @@
+# make demo   set up and run the whole system on a simulated drive
+# make test   set up and run all tests
+# make lint   style, types and layers
+# make bench  speed of the node and of the networks
+# make clean  remove everything that was built
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := demo
+.PHONY: setup demo test lint bench clean
+
+# Returns at once when nothing that the environment is made from has changed.
+setup:
+	@$(PYTHON) scripts/setup_environment.py
+
+demo: setup
+	$(BIN)/fusion-ros demo $(ARGS)
+
+test: setup
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup
+	$(BIN)/python -m benchmarks $(ARGS)
+
+clean:
+	rm -rf .venv build install log out runs .pytest_cache .ruff_cache .mypy_cache .import_linter_cache *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
