@@ -1,0 +1,65 @@
+"""Luminance statistics of one RGB frame: how much of it is over-exposed, how much is too dark."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fusion_ros.configuration import setting, validate
+from fusion_ros.errors import InputError
+from fusion_ros.types import ExposureReading
+
+
+@dataclass(frozen=True)
+class ExposureConfig:
+    """What counts as over-exposed and as dark.
+
+    Raises:
+        InputError: a value out of range, or `dark_luma` not below `glare_luma`.
+    """
+
+    glare_luma: int = setting(250, "luminance from which a pixel counts as over-exposed", minimum=1, maximum=255)
+    dark_luma: int = setting(50, "luminance up to which a pixel counts as dark", minimum=0, maximum=254)
+    grid: int = setting(
+        160, "columns of the grid of pixels that is looked at; finer costs more", minimum=8, maximum=4096, runtime=False
+    )
+
+    def __post_init__(self) -> None:
+        validate(self)
+        if self.dark_luma >= self.glare_luma:
+            raise InputError(f"dark_luma: {self.dark_luma} is not below glare_luma {self.glare_luma}")
+
+
+class ExposureAnalyzer:
+    """Reads the exposure of a frame from a regular grid of its pixels; has no memory."""
+
+    def __init__(self, config: ExposureConfig | None = None) -> None:
+        self.config = ExposureConfig() if config is None else config
+
+    def analyze(self, image: NDArray[np.uint8]) -> ExposureReading:
+        """Measure one frame.
+
+        Args:
+            image: (H, W) uint8 luminance, or (H, W, 3) uint8 BGR, of which the BT.601 luminance is taken.
+
+        Raises:
+            InputError: another shape or dtype.
+        """
+        if image.dtype != np.uint8 or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)):
+            raise InputError(
+                f"exposure: image of shape {image.shape} and type {image.dtype} cannot be measured; "
+                "expected (H, W) or (H, W, 3) uint8"
+            )
+        step = max(1, image.shape[1] // self.config.grid)
+        sampled = np.ascontiguousarray(image[step // 2 :: step, step // 2 :: step])
+        luma = sampled if sampled.ndim == 2 else cv2.cvtColor(sampled, cv2.COLOR_BGR2GRAY)
+        histogram = np.bincount(luma.ravel(), minlength=256)
+        total = float(luma.size)
+        return ExposureReading(
+            glare_fraction=float(histogram[self.config.glare_luma :].sum()) / total,
+            dark_fraction=float(histogram[: self.config.dark_luma + 1].sum()) / total,
+            mean_luma=float(histogram @ np.arange(256)) / total,
+        )
