@@ -13,7 +13,8 @@ def coco_detections(record: DemoRecord, width: int, height: int) -> str:
 
     `images[].stamp_ns` is the header stamp; an image that the detector skipped has `searched: false`.
     """
-    images, annotations = [], []
+    images: list[dict[str, object]] = []
+    annotations: list[dict[str, object]] = []
     for index, frame in enumerate(record.frames, start=1):
         images.append(
             {

@@ -9,7 +9,7 @@ import numpy as np
 from markupsafe import Markup
 
 from fusion_ros.report.highlights import Highlight, choose_highlights, mode_switches
-from fusion_ros.report.page import Page, Section, Table, Tile, details
+from fusion_ros.report.page import Cell, Page, Section, Table, Tile, details
 from fusion_ros.report.panels import annotated
 from fusion_ros.report.pictures import picture
 from fusion_ros.report.plots import (
@@ -34,7 +34,9 @@ def demo_page(record: DemoRecord, links: Sequence[tuple[str, str]] = ()) -> Page
     """Build the page; `links` are (text, relative address) of the files beside it."""
     colours = ColourKey([frame.mode for frame in record.frames])
     sections = [
-        Section("pictures", "Pictures", _pictures(record), "Frames chosen from every kind of scene and at changes of mode."),
+        Section(
+            "pictures", "Pictures", _pictures(record), "Frames chosen from every kind of scene and at changes of mode."
+        ),
         Section("timeline", "Modes over time", _timeline(record, colours)),
         Section("exposure", "Exposure", _exposure(record, colours)),
         Section("latency", "Latency and compute time", _latency(record)),
@@ -62,9 +64,15 @@ def _tiles(record: DemoRecord) -> list[Tile]:
     masks = sum(frame.has_mask for frame in frames)
     modes = Counter(frame.mode for frame in frames)
     dropped = sum(record.final_drops().get("fusion", {}).values())
-    reasons = ", ".join(f"{reason} {count}" for reason, count in record.final_drops().get("fusion", {}).items() if count)
+    reasons = ", ".join(
+        f"{reason} {count}" for reason, count in record.final_drops().get("fusion", {}).items() if count
+    )
     tiles = [
-        Tile("Pairs in the recording", str(record.pair_count), f"{record.rgb_count} RGB, {record.thermal_count} thermal images"),
+        Tile(
+            "Pairs in the recording",
+            str(record.pair_count),
+            f"{record.rgb_count} RGB, {record.thermal_count} thermal images",
+        ),
         Tile("Fused images out", str(len(frames)), "received by a subscriber", "good" if frames else "bad"),
         Tile("Not used by fusion", str(dropped), reasons or "none"),
         Tile("Frames searched for objects", str(detected), f"{boxes} boxes", "" if detected else "bad"),
@@ -201,12 +209,15 @@ def _latency(record: DemoRecord) -> Markup:
         title="RGB published to fused published",
     )
     compute = time_plot(
-        [Series(n, [record.seconds(s.stamp_ns) for s in v], [s.value for s in v]) for n, v in record.processing.items()],
+        [
+            Series(n, [record.seconds(s.stamp_ns) for s in v], [s.value for s in v])
+            for n, v in record.processing.items()
+        ],
         "compute (ms)",
         x_range=_x_range(record),
         title="compute time of each node",
     )
-    rows: list[list[str | float | int | Markup | None]] = []
+    rows: list[list[Cell]] = []
     for node, samples in record.processing.items():
         if samples:
             values = [sample.value for sample in samples]
@@ -241,9 +252,11 @@ def _drops(record: DemoRecord) -> Markup:
     if not totals:
         return Markup("<p>The nodes reported no dropped frames.</p>")
     colours = ColourKey(one.name for one in moved)
-    note = Markup('<p class="note">Counters of the nodes’ diagnostics, once a second.</p>')
-    return note + time_plot(moved, "frames", x_range=_x_range(record), title="dropped so far", colours=colours) + bars(
-        totals, "frames", colours=colours
+    note = Markup('<p class="note">Counters in the diagnostics of the nodes, once a second.</p>')
+    return (
+        note
+        + time_plot(moved, "frames", x_range=_x_range(record), title="dropped so far", colours=colours)
+        + bars(totals, "frames", colours=colours)
     )
 
 
@@ -277,14 +290,16 @@ def _detections(record: DemoRecord) -> Markup:
             )
         )
         for title, counts_of in (("class", by_class), ("scene", by_condition)):
-            rows = [[name, c.truth, c.found, c.claimed, c.recall, c.precision] for name, c in counts_of.items()]
+            counted: list[list[Cell]] = [
+                [name, c.truth, c.found, c.claimed, c.recall, c.precision] for name, c in counts_of.items()
+            ]
             headers = [title, "true boxes", "found", "claimed", "recall", "precision"]
-            parts.append(Table(headers, rows, f"By {title}", digits=2).render())
+            parts.append(Table(headers, counted, f"By {title}", digits=2).render())
     return Markup("").join(parts)
 
 
 def _messages(record: DemoRecord) -> Markup:
-    rows = [
+    rows: list[list[Cell]] = [
         [record.seconds(n.stamp_ns), n.node, LEVELS.get(n.level, str(n.level)), n.message, n.count]
         for n in sorted(record.diagnostics, key=lambda note: note.stamp_ns)
     ]
@@ -292,7 +307,9 @@ def _messages(record: DemoRecord) -> Markup:
     parts = [table.render() if rows else Markup('<p class="empty">No diagnostics were received.</p>')]
     if record.log_notes:
         lines = Markup("").join(
-            Markup("<li>{}: <code>{}</code>{}</li>").format(n.process, n.line, f" ({n.count} times)" if n.count > 1 else "")
+            Markup("<li>{}: <code>{}</code>{}</li>").format(
+                n.process, n.line, f" ({n.count} times)" if n.count > 1 else ""
+            )
             for n in record.log_notes
         )
         parts.append(Markup("<h3>Warnings and errors in the log</h3><ul>{}</ul>").format(lines))
@@ -307,4 +324,3 @@ def _facts(record: DemoRecord) -> Markup:
         for heading, rows in record.facts.items()
     )
     return Markup("").join(tables)
-

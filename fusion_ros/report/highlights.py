@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from fusion_ros.report.record import FrameRecord
 
@@ -18,7 +19,7 @@ class Highlight:
 
 def mode_switches(frames: Sequence[FrameRecord]) -> list[tuple[FrameRecord, str, str]]:
     """Frames whose mode differs from the one before, with the old and the new mode."""
-    return [(now, before.mode, now.mode) for before, now in zip(frames, frames[1:], strict=False) if before.mode != now.mode]
+    return [(now, before.mode, now.mode) for before, now in pairwise(frames) if before.mode != now.mode]
 
 
 def choose_highlights(frames: Sequence[FrameRecord], limit: int = 12) -> list[Highlight]:

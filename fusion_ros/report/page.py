@@ -13,6 +13,8 @@ from markupsafe import Markup
 
 from fusion_ros import __version__
 
+Cell = str | int | float | Markup | None
+
 
 @dataclass(frozen=True)
 class Tile:
@@ -70,7 +72,7 @@ class Table:
     """
 
     headers: Sequence[str]
-    rows: Sequence[Sequence[str | int | float | Markup | None]]
+    rows: Sequence[Sequence[Cell]]
     caption: str = ""
     best: dict[int, str] = field(default_factory=dict)
     sortable: bool = True
@@ -78,11 +80,18 @@ class Table:
 
     def render(self) -> Markup:
         """The table as HTML."""
-        return Markup(_environment().get_template("table.html.j2").render(table=self, cells=self._cells()))
+        return Markup(
+            _environment()
+            .get_template("table.html.j2")
+            .render(table=self, cells=self._cells(), is_number=self._number_columns())
+        )
 
     def _cells(self) -> list[list[dict[str, object]]]:
         best = {column: self._best_value(column, wanted) for column, wanted in self.best.items()}
         return [[self._cell(value, best.get(column)) for column, value in enumerate(row)] for row in self.rows]
+
+    def _number_columns(self) -> list[bool]:
+        return [any(isinstance(row[column], int | float) for row in self.rows) for column in range(len(self.headers))]
 
     def _best_value(self, column: int, wanted: str) -> float | None:
         numbers = [row[column] for row in self.rows]
@@ -91,9 +100,9 @@ class Table:
             return None
         return max(values) if wanted == "max" else min(values)
 
-    def _cell(self, value: str | int | float | Markup | None, best: float | None) -> dict[str, object]:
+    def _cell(self, value: Cell, best: float | None) -> dict[str, object]:
         if value is None or value != value:
-            return {"text": "–", "sort": "", "number": False, "best": False}
+            return {"text": "-", "sort": "", "number": False, "best": False}
         if isinstance(value, float):
             return {"text": f"{value:.{self.digits}f}", "sort": repr(value), "number": True, "best": value == best}
         if isinstance(value, int):
@@ -104,11 +113,15 @@ class Table:
 def render_page(page: Page) -> str:
     """The page as HTML text; nothing in it is fetched from anywhere."""
     folder = _templates()
-    return _environment().get_template("page.html.j2").render(
-        page=page,
-        version=__version__,
-        style=Markup((folder / "page.css").read_text(encoding="utf-8")),
-        script=Markup((folder / "page.js").read_text(encoding="utf-8")),
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            page=page,
+            version=__version__,
+            style=Markup((folder / "page.css").read_text(encoding="utf-8")),
+            script=Markup((folder / "page.js").read_text(encoding="utf-8")),
+        )
     )
 
 

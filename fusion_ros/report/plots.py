@@ -95,7 +95,8 @@ def time_plot(
     parts += [frame.axes(x_label, y_label)]
     parts += [frame.threshold(threshold) for threshold in thresholds]
     parts += [frame.series(one, colours(one.name)) for one in series]
-    return _svg(parts, WIDTH, height, title or y_label) + legend([(one.name, colours(one.name)) for one in series])
+    plot = _svg(parts, WIDTH, height, title or y_label)
+    return plot if len(series) == 1 else plot + legend([(one.name, colours(one.name)) for one in series])
 
 
 def histogram(values: Sequence[float], x_label: str, *, bins: int = 24, height: int = 200, title: str = "") -> Markup:
@@ -139,11 +140,22 @@ def bars(values: Mapping[str, float], unit: str, *, colours: ColourKey | None = 
         parts.append(
             Markup(
                 '<text class="tick" x="{}" y="{}" text-anchor="end">{}</text>'
-                '<rect class="fill {}" x="{}" y="{}" width="{}" height="{}"/><text class="tick" x="{}" y="{}">{} {}</text>'
+                '<rect class="fill {}" x="{}" y="{}" width="{}" height="{}"/>'
+                '<text class="tick" x="{}" y="{}">{} {}</text>'
             ).format(
-                name_width - 8, y + 17, _shorten(label, 22), colours(label), name_width, y + 4, _n(length), row - 8,
-                _n(name_width + length + 6), y + 17, f"{value:g}", unit,
-            )  # fmt: skip
+                name_width - 8,
+                y + 17,
+                _shorten(label, 22),
+                colours(label),
+                name_width,
+                y + 4,
+                _n(length),
+                row - 8,
+                _n(name_width + length + 6),
+                y + 17,
+                f"{value:g}",
+                unit,
+            )
         )
     return _svg(parts, WIDTH, height, title or unit)
 
@@ -244,9 +256,9 @@ class _Frame:
             )
         middle = (TOP + self.height - BOTTOM) / 2
         parts.append(
-            Markup('<text class="label" transform="translate(12 {}) rotate(-90)" text-anchor="middle">{}</text>').format(
-                _n(middle), y_label
-            )
+            Markup(
+                '<text class="label" transform="translate(12 {}) rotate(-90)" text-anchor="middle">{}</text>'
+            ).format(_n(middle), y_label)
         )
         return Markup("").join(parts)
 
@@ -285,9 +297,9 @@ def _finite(series: Series) -> Series:
 
 
 def _svg(parts: Iterable[Markup], width: int, height: int, title: str) -> Markup:
-    return Markup(
-        '<svg class="plot" viewBox="0 0 {} {}" role="img" aria-label="{}"><title>{}</title>{}</svg>'
-    ).format(width, height, title, title, Markup("").join(parts))
+    return Markup('<svg class="plot" viewBox="0 0 {} {}" role="img" aria-label="{}"><title>{}</title>{}</svg>').format(
+        width, height, title, title, Markup("").join(parts)
+    )
 
 
 def _shorten(text: str, length: int) -> Markup:

@@ -41,7 +41,8 @@ def box_iou(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[
     intersection = np.clip(sides, 0, None).prod(axis=-1)
     area_a, area_b = (np.clip(box[..., 2:] - box[..., :2], 0, None).prod(axis=-1) for box in (a, b))
     union = area_a + area_b - intersection
-    return np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
+    iou: NDArray[np.float64] = np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
+    return iou
 
 
 def count_found(detections: Detections, truth: Detections, minimum_iou: float = 0.5) -> dict[str, RecallCount]:
@@ -67,7 +68,9 @@ def count_found(detections: Detections, truth: Detections, minimum_iou: float = 
     return counts
 
 
-def recall_by_class_and_condition(frames: Sequence[FrameRecord]) -> tuple[dict[str, RecallCount], dict[str, RecallCount]]:
+def recall_by_class_and_condition(
+    frames: Sequence[FrameRecord],
+) -> tuple[dict[str, RecallCount], dict[str, RecallCount]]:
     """Sum over the frames that have both detections and ground truth: (by class name, by scene condition)."""
     by_class: dict[str, RecallCount] = {}
     by_condition: dict[str, RecallCount] = {}

@@ -38,7 +38,10 @@ def summary(record: DemoRecord) -> dict[str, object]:
         "mode_switches": len(mode_switches(record.frames)),
         "latency_ms": latency_summary(record.frames),
         "processing_ms": {
-            node: {"mean": float(np.mean([s.value for s in samples])), "p95": float(np.percentile([s.value for s in samples], 95))}
+            node: {
+                "mean": float(np.mean([s.value for s in samples])),
+                "p95": float(np.percentile([s.value for s in samples], 95)),
+            }
             for node, samples in record.processing.items()
             if samples
         },

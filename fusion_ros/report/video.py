@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import av
 import numpy as np
@@ -47,24 +49,28 @@ class VideoWriter:
         height, width = image.shape[:2]
         if self._stream is None or self._container is None:
             self._open(height, width)
-        assert self._container is not None and self._stream is not None
+        assert self._stream is not None
         if (height, width) != self._size:
-            raise InputError(f"video frame: size {width}x{height} differs from the first, {self._size[1]}x{self._size[0]}")
+            raise InputError(
+                f"video frame: size {width}x{height} differs from the first, {self._size[1]}x{self._size[0]}"
+            )
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="bgr24")
         # Two frames at one millisecond would be refused by the container.
         self._last_ms = max(self._last_ms + 1, round(time_s * 1000))
         frame.pts = self._last_ms
         frame.time_base = MILLISECOND
-        self._container.mux(self._stream.encode(frame))
+        self._mux(self._stream.encode(frame))
         self.frame_count += 1
 
     def close(self) -> None:
         """Finish the file; a writer without frames leaves none."""
         if self._container is None or self._stream is None:
             return
-        container, self._container = self._container, None
-        container.mux(self._stream.encode(None))
-        container.close()
+        try:
+            self._mux(self._stream.encode(None))
+        finally:
+            container, self._container = self._container, None
+            container.close()
 
     def __enter__(self) -> VideoWriter:
         return self
@@ -74,6 +80,16 @@ class VideoWriter:
     ) -> None:
         self.close()
 
+    def _mux(self, packets: Iterable[Any]) -> None:
+        assert self._container is not None
+        try:
+            self._container.mux(packets)
+        except (OSError, av.error.FFmpegError) as error:
+            raise self._failure(error) from error
+
+    def _failure(self, error: Exception) -> JobError:
+        return JobError(f"{self._path}: cannot write H.264 video: {error}")
+
     def _open(self, height: int, width: int) -> None:
         if height % 2 or width % 2:
             raise InputError(f"video frame: size {width}x{height} has an odd side; 4:2:0 colour needs even ones")
@@ -81,7 +97,7 @@ class VideoWriter:
             self._container = av.open(str(self._path), mode="w", format="mp4", options={"movflags": "faststart"})
             stream = self._container.add_stream("libx264", rate=self._rate)
         except (OSError, ValueError, av.error.FFmpegError) as error:
-            raise JobError(f"{self._path}: cannot write H.264 video: {error}") from error
+            raise self._failure(error) from error
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.codec_context.time_base = MILLISECOND

@@ -1,8 +1,12 @@
-"""A run made by hand: enough of everything that a report shows, without ROS, bag or models."""
+"""A run made by hand and a checker of pages: enough to test every part of a report without ROS, bag or models."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from html.parser import HTMLParser
+
 import numpy as np
+import pytest
 
 from fusion_ros.report.record import (
     DemoRecord,
@@ -15,6 +19,8 @@ from fusion_ros.report.record import (
 )
 from fusion_ros.types import Detections, ExposureReading
 
+VOID = {"meta", "img", "input", "br", "link", "hr"}
+ADDRESSES = {"src", "href", "xlink:href", "poster", "action", "data", "srcset"}
 NAMES = {0: "person", 1: "bicycle", 2: "car"}
 START_NS = 1_700_000_000_000_000_000
 SECOND = 1_000_000_000
@@ -81,3 +87,64 @@ def synthetic_record(frame_count: int = 40, width: int = 160, height: int = 120)
         thresholds={"glare_enter": 0.1, "glare_exit": 0.05, "dark_enter": 0.6, "dark_exit": 0.5},
         facts={"Versions": [("fusion_ros", "0.1.0")], "Configuration": [("mode", "auto")]},
     )
+
+
+class PageCheck(HTMLParser):
+    """Collects unbalanced tags, addresses, ids and the text of a page."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.unbalanced: list[str] = []
+        self.addresses: list[str] = []
+        self.ids: list[str] = []
+        self.tags: dict[str, int] = {}
+        self.text: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags[tag] = self.tags.get(tag, 0) + 1
+        self.addresses += [value or "" for name, value in attrs if name in ADDRESSES]
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        if not self.open or self.open.pop() != tag:
+            self.unbalanced.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def check_page(html: str) -> PageCheck:
+    """Parse a page and assert that it is balanced, has unique ids, and fetches nothing."""
+    check = PageCheck()
+    check.feed(html)
+    check.close()
+    assert check.unbalanced == []
+    assert check.open == []
+    assert len(check.ids) == len(set(check.ids))
+    for address in check.addresses:
+        assert address.startswith(("data:image/", "#")) or "//" not in address, address[:80]
+    anchors = {address[1:] for address in check.addresses if address.startswith("#")}
+    assert anchors <= set(check.ids)
+    assert "@import" not in html
+    assert "url(" not in html
+    return check
+
+
+@pytest.fixture(name="synthetic_record")
+def synthetic_record_fixture() -> Callable[..., DemoRecord]:
+    """Makes a record; takes the number of frames and their size."""
+    return synthetic_record
+
+
+@pytest.fixture(name="check_page")
+def check_page_fixture() -> Callable[[str], PageCheck]:
+    """Asserts that a page is well-formed and self-contained, and returns what was found in it."""
+    return check_page
