@@ -14,6 +14,16 @@ from typing import Any
 _MODULES = {
     "CAFConfig": "fusion_ros.networks.caf",
     "CAFNet": "fusion_ros.networks.caf",
+    "CAFSConfig": "fusion_ros.networks.caf_s",
+    "CAFSNet": "fusion_ros.networks.caf_s",
+    "DFVOConfig": "fusion_ros.networks.dfvo",
+    "DFVONet": "fusion_ros.networks.dfvo",
+    "DFVOSConfig": "fusion_ros.networks.dfvo_s",
+    "DFVOSNet": "fusion_ros.networks.dfvo_s",
+    "EPOFusionConfig": "fusion_ros.networks.epofusion",
+    "EPOFusionNet": "fusion_ros.networks.epofusion",
+    "EPOFusionSConfig": "fusion_ros.networks.epofusion_s",
+    "EPOFusionSNet": "fusion_ros.networks.epofusion_s",
 }
 
 __all__ = sorted(_MODULES)

@@ -113,8 +113,8 @@ class PooledHyperCrossAttention(nn.Module):
 
 def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """Scaled dot-product attention over pixels: (N, d, h, w), (N, d, m), (N, C, m) as maps -> (N, C, h, w)."""
-    tokens = [part.flatten(2).transpose(1, 2).unsqueeze(1) for part in (query, key, value)]
-    gathered = F.scaled_dot_product_attention(*tokens)
+    queries, keys, values = (part.flatten(2).transpose(1, 2).unsqueeze(1) for part in (query, key, value))
+    gathered = F.scaled_dot_product_attention(queries, keys, values)
     return gathered.squeeze(1).transpose(1, 2).reshape(query.shape[0], value.shape[1], query.shape[2], query.shape[3])
 
 
@@ -125,34 +125,32 @@ class CompactDetail(nn.Module):
         super().__init__()
         half = channels // 2
         self.shuffle = nn.Conv2d(channels, channels, 1)
-        self.phi = _coupling(half)
-        self.rho = _coupling(half)
-        self.eta = _coupling(half)
+        self.phi = _coupling(half, half)
+        self.rho_eta = _coupling(half, channels)
 
     def forward(self, features: Tensor) -> Tensor:
         first, second = self.shuffle(features).chunk(2, dim=1)
         second = second + self.phi(first)
+        log_scale, shift = self.rho_eta(second).chunk(2, dim=1)
         # tanh bounds the scale so that fp16 cannot overflow.
-        first = first * torch.exp(torch.tanh(self.rho(second))) + self.eta(second)
+        first = first * torch.exp(torch.tanh(log_scale)) + shift
         return torch.cat([first, second], dim=1)
 
 
-def _coupling(channels: int) -> nn.Sequential:
+def _coupling(channels: int, out_channels: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(channels, 2 * channels, 1, bias=False),
+        nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False),
         nn.ReLU6(),
-        nn.Conv2d(2 * channels, 2 * channels, 3, padding=1, groups=2 * channels, bias=False),
-        nn.ReLU6(),
-        nn.Conv2d(2 * channels, channels, 1, bias=False),
+        nn.Conv2d(channels, out_channels, 1, bias=False),
     )
 
 
 class Illumination(nn.Module):
     """Illumination of the visible image from its base features: (N, C, H/4, W/4) -> (N, 1, H, W) in [`darkest`, 1].
 
-    The coarse map is lifted by the brightness of each pixel, L = l + (1 - l) vi, for what shines lights itself: the
-    enhanced image vi / L keeps to vi L' / L <= 1 by construction, so that headlamps do not burn out when the road beside
-    them is lifted, and the noise gain l / L^2 never exceeds the luminance gain 1 / L.
+    The coarse map l is lifted by the brightness of each pixel, L = l + (1 - l) vi, for what shines lights itself. The
+    enhanced image vi / L is then at most 1 and rises with vi, so that headlamps do not burn out when the road beside
+    them is lifted, and its slope l / L^2 (the gain of noise) never exceeds the gain of luminance, 1 / L.
     """
 
     def __init__(self, channels: int, darkest: float) -> None:
@@ -161,8 +159,8 @@ class Illumination(nn.Module):
         self.layers = nn.Sequential(ConvNormReLU(channels, channels // 2), nn.Conv2d(channels // 2, 1, 1))
 
     def forward(self, features: Tensor, visible: Tensor) -> Tensor:
-        coarse = torch.sigmoid(upsample(self.layers(features), 4))
-        coarse = self.darkest + (1.0 - self.darkest) * coarse
+        coarse = self.darkest + (1.0 - self.darkest) * torch.sigmoid(self.layers(features))
+        coarse = upsample(coarse, 4)
         return coarse + (1.0 - coarse) * visible
 
 
@@ -178,9 +176,10 @@ class DFVOSNet(nn.Module):
 
     * Encoders stride to a quarter of the resolution with 16 and 32 channels instead of 128 at full resolution.
     * Attention over pooled tokens: 0.02 GMAC instead of 212.
-    * One invertible node on 16 channels at half resolution instead of three on 128; its log-scale is bounded.
-    * The enhanced image is the visible one divided by the illumination, which the paper's Retinex loss asks for, instead
-      of a second decoder that has to learn the division.
+    * One invertible node on 16 channels at half resolution instead of three on 128. Its functions are a depthwise and
+      a 1x1 convolution, scale and shift share the first; the log-scale is bounded.
+    * The enhanced image is the visible one divided by the illumination, which the paper's Retinex loss asks for,
+      instead of a second decoder that has to learn the division.
     * The fusion decoder steers a blend of enhanced image and infrared (`SourceSelection`). The infrared reconstruction
       runs in train mode only.
 
@@ -221,6 +220,7 @@ class DFVOSNet(nn.Module):
         enhanced = visible / illumination
         base = upsample(self.decode_base(base_visible + base_infrared), 2)
         detail = self.decode_detail(torch.cat([detail_visible, detail_infrared], dim=1))
+        fused: Tensor
         fused, weight = self.selection(self.head(F.relu(base + detail)), enhanced, infrared)
         if not self.training:
             return fused

@@ -54,7 +54,8 @@ class ConvNeXtUnit(nn.Module):
         self.project = nn.Conv2d(channels * expansion, channels, 1)
 
     def forward(self, features: Tensor) -> Tensor:
-        return features + self.project(F.relu(self.expand(self.norm(self.depthwise(features)))))
+        residual: Tensor = self.project(F.relu(self.expand(self.norm(self.depthwise(features)))))
+        return features + residual
 
 
 class CompactEncoder(nn.Module):
@@ -116,8 +117,8 @@ class CompactContext(nn.Module):
             ConvNormReLU(channels, channels, groups=channels), ConvNormReLU(channels, channels, 1)
         )
         self.wide = ConvNormReLU(channels, out_channels, dilation=2)
-        self.local = ConvNormReLU(channels, out_channels, groups=2)
-        self.project = nn.Conv2d(2 * out_channels, out_channels, 1)
+        self.local = ConvNormReLU(channels, channels, groups=2)
+        self.project = nn.Conv2d(out_channels + channels, out_channels, 1)
 
     def forward(self, features: Tensor) -> Tensor:
         features = self.separable(features)
@@ -141,8 +142,8 @@ class EPOFusionSNet(nn.Module):
       one time), a 7x7 depthwise convolution in place of deformable attention.
     * The high-fidelity branch works at half resolution and MSCF's output steers a blend of the two sources
       (`SourceSelection`) instead of painting grey values.
-    * The guidance takes part in the fusion: where it is sure of an over-exposed object, the visible image's share sinks.
-      In the paper it only shapes the features while training; with so few channels the direct path pays.
+    * The guidance takes part in the fusion: where it is sure of an over-exposed object, the visible image's share
+      sinks. In the paper it only shapes the features while training; with so few channels the direct path pays.
 
     `forward(visible, infrared)` takes two (N, 1, H, W) tensors in [0, 1], H and W multiples of 16. In eval mode it
     returns the fused luminance, (N, 1, H, W) in [0, 1]; in train mode an `EPOFusionSOutput`.

@@ -21,7 +21,14 @@ class ConvNormReLU(nn.Sequential):
     """Convolution without bias, batch normalisation, ReLU. (N, C, H, W) -> (N, `out_channels`, H', W')."""
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel: int = 3, *, stride: int = 1, dilation: int = 1, groups: int = 1
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int = 3,
+        *,
+        stride: int = 1,
+        dilation: int = 1,
+        groups: int = 1,
     ) -> None:
         padding = dilation * ((kernel - 1) // 2)
         super().__init__(
