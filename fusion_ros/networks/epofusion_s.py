@@ -88,7 +88,8 @@ class CompactEncoder(nn.Module):
         merged = laterals.pop()
         while laterals:
             merged = laterals.pop() + upsample(merged, 2)
-        return self.merge(merged)
+        pyramid: Tensor = self.merge(merged)
+        return pyramid
 
 
 class CompactRefinement(nn.Module):
@@ -105,7 +106,8 @@ class CompactRefinement(nn.Module):
         self.layer = ConvNeXtUnit(channels, expansion)
 
     def forward(self, features: Tensor, pseudo: Tensor) -> Tensor:
-        return self.layer(self.mix(torch.cat([features, self.embed(pseudo)], dim=1)))
+        refined: Tensor = self.layer(self.mix(torch.cat([features, self.embed(pseudo)], dim=1)))
+        return refined
 
 
 class CompactContext(nn.Module):
@@ -122,7 +124,8 @@ class CompactContext(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         features = self.separable(features)
-        return self.project(torch.cat([self.wide(features), self.local(features)], dim=1))
+        context: Tensor = self.project(torch.cat([self.wide(features), self.local(features)], dim=1))
+        return context
 
 
 class EPOFusionSNet(nn.Module):

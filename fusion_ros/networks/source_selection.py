@@ -70,16 +70,16 @@ def upsample(features: Tensor, factor: int) -> Tensor:
 class SourceSelection(nn.Module):
     """The fused image at full resolution from six control maps at half resolution, enlarged bilinearly.
 
-    The published networks paint every pixel of the fused image from full-resolution features of 32 to 256 channels; that
-    is nearly all of their cost. Here the pixels come from the sources and the network only says how:
+    The published networks paint every pixel of the fused image from full-resolution features of 32 to 256 channels;
+    that is nearly all of their cost. Here the pixels come from the sources and the network only says how:
 
         w     = sigmoid(a + 10 b (vi - ir) + 10 c (|D vi| - |D ir|))
         fused = w vi + (1 - w) ir + tanh(g_vi) D vi + tanh(g_ir) D ir + 0.5 tanh(r)
 
-    with D the detail (image minus its 5x5 mean) and a, b, c, g_vi, g_ir, r the control maps. The average (all zero), the
-    pixel-wise maximum (large b), the choice of the sharper source (large c) and the guided filter's decision map (a) are
-    all points of this family, so a small network starts from what the classical methods reach. The last convolution
-    starts at zero: an untrained network averages.
+    with D the detail (image minus its 5x5 mean) and a, b, c, g_vi, g_ir, r the control maps. The average (all zero),
+    the pixel-wise maximum (large b), the choice of the sharper source (large c) and the guided filter's decision map
+    (a) are all points of this family, so a small network starts from what the classical methods reach. The last
+    convolution starts at zero: an untrained network averages.
 
     Args:
         channels: channels of the features at half resolution.
@@ -88,8 +88,8 @@ class SourceSelection(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.controls = nn.Conv2d(channels, CONTROL_MAPS, 1)
-        nn.init.zeros_(self.controls.weight)
-        nn.init.zeros_(self.controls.bias)
+        for parameter in self.controls.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, features: Tensor, visible: Tensor, infrared: Tensor, offset: Tensor | None = None) -> Selection:
         """Fuse two images.
@@ -100,9 +100,9 @@ class SourceSelection(nn.Module):
             infrared: (N, 1, H, W) in [0, 1].
             offset: (N, 1, H, W), added to the logit of the visible image's share.
         """
-        choice, tone = self.controls(features).split(CONTROL_MAPS // 2, dim=1)
-        preference, by_intensity, by_detail = upsample(choice, 2).split(1, dim=1)
-        visible_gain, infrared_gain, residual = upsample(tone, 2).split(1, dim=1)
+        choice, tone = self.controls(features).chunk(2, dim=1)
+        preference, by_intensity, by_detail = upsample(choice, 2).chunk(3, dim=1)
+        visible_gain, infrared_gain, residual = upsample(tone, 2).chunk(3, dim=1)
         visible_detail, infrared_detail = detail_of(visible), detail_of(infrared)
         contrast = by_intensity * (visible - infrared) + by_detail * (visible_detail.abs() - infrared_detail.abs())
         logit = preference + CONTRAST_SCALE * contrast
