@@ -1,0 +1,1 @@
+"""Thermal and visible pairs for training."""

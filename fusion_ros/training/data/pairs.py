@@ -1,0 +1,197 @@
+"""Folders of aligned pairs (`vi/`, `ir/`), their split, and random crops that a number alone determines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from fusion_ros.configuration import setting
+from fusion_ros.errors import InputError
+from fusion_ros.fusion.color import luminance, to_unit_range
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One aligned pair in memory: `visible` (H, W, 3) uint8 BGR, `infrared` (H, W) uint8, same size."""
+
+    name: str
+    visible: NDArray[np.uint8]
+    infrared: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class PairsConfig:
+    """What training crops are taken from and how they are varied."""
+
+    folder: str = setting("../shared/data", "folder of sets, each with vi/ and ir/", runtime=False)
+    sets: str = setting("roadscene,llvip,msrs,m3fd,m3svd", "sets to train on, by folder name", runtime=False)
+    crop: int = setting(64, "side of a crop", unit="pixels", minimum=16, runtime=False)
+    largest_side: int = setting(720, "larger images are shrunk to this long side", unit="pixels", minimum=64)
+    video_step: int = setting(20, "every so-many-th frame of a clip is taken", unit="frames", minimum=1)
+    exposure_jitter: float = setting(0.3, "share of crops whose visible or infrared gets a random gamma", minimum=0.0)
+
+
+def split_names(names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Training and validation names: the last fifth of the sorted names, at least one, is for validation."""
+    ordered = sorted(names)
+    training = min(4 * len(ordered) // 5, len(ordered) - 1) if ordered else 0
+    return ordered[:training], ordered[training:]
+
+
+def matched_names(folder: Path) -> list[str]:
+    """Sorted names that `folder/vi` and `folder/ir` share.
+
+    Raises:
+        InputError: where a folder is missing or empty, or a name is in one only.
+    """
+    listed = []
+    for part in ("vi", "ir"):
+        if not (folder / part).is_dir():
+            raise InputError(f"{folder}: has no folder {part}/; a set of pairs has vi/ and ir/")
+        suffixes = IMAGE_SUFFIXES + VIDEO_SUFFIXES
+        listed.append({path.name for path in (folder / part).iterdir() if path.suffix.lower() in suffixes})
+    visible, infrared = listed
+    if visible != infrared:
+        only = sorted(visible ^ infrared)
+        raise InputError(f"{folder}: {len(only)} names are in vi/ or ir/ only ({', '.join(only[:3])}); remove or add")
+    if not visible:
+        raise InputError(f"{folder}: vi/ and ir/ hold no images or clips")
+    return sorted(visible)
+
+
+def read_pairs(folder: Path, names: Sequence[str], largest_side: int, video_step: int) -> list[Pair]:
+    """Read pairs (and every `video_step`-th frame of clips) onto the infrared image's grid.
+
+    Raises:
+        InputError: where a file cannot be read.
+    """
+    pairs = []
+    for name in names:
+        if Path(name).suffix.lower() in VIDEO_SUFFIXES:
+            pairs += list(_read_clip(folder, name, largest_side, video_step))
+            continue
+        visible = cv2.imread(str(folder / "vi" / name), cv2.IMREAD_COLOR)
+        infrared = cv2.imread(str(folder / "ir" / name), cv2.IMREAD_GRAYSCALE)
+        if visible is None or infrared is None:
+            raise InputError(f"{folder}: {name} cannot be read in {'vi' if visible is None else 'ir'}/")
+        pairs.append(_on_one_grid(name, visible, infrared, largest_side))
+    return pairs
+
+
+def _read_clip(folder: Path, name: str, largest_side: int, step: int) -> Iterator[Pair]:
+    import av
+
+    with av.open(str(folder / "vi" / name)) as visible, av.open(str(folder / "ir" / name)) as infrared:
+        frames = zip(visible.decode(video=0), infrared.decode(video=0), strict=False)
+        for index, (own, other) in enumerate(frames):
+            if index % step == 0:
+                yield _on_one_grid(
+                    f"{name}:{index}", own.to_ndarray(format="bgr24"), other.to_ndarray(format="gray"), largest_side
+                )
+
+
+def _on_one_grid(name: str, visible: NDArray, infrared: NDArray, largest_side: int) -> Pair:
+    height, width = infrared.shape
+    scale = min(1.0, largest_side / max(height, width))
+    size = (round(width * scale), round(height * scale))
+    if infrared.shape[1::-1] != size:
+        infrared = cv2.resize(infrared, size, interpolation=cv2.INTER_AREA)
+    if visible.shape[1::-1] != size:
+        visible = cv2.resize(visible, size, interpolation=cv2.INTER_AREA)
+    return Pair(name, visible, infrared)
+
+
+def load_sets(config: PairsConfig) -> tuple[dict[str, list[Pair]], dict[str, list[Pair]]]:
+    """Read every set: training pairs and validation pairs by the set's name.
+
+    Raises:
+        InputError: where the folder or a set is not there or cannot be read.
+    """
+    root = Path(config.folder)
+    if not root.is_dir():
+        raise InputError(f"data.folder: {root} is not a folder")
+    training, validation = {}, {}
+    for name in filter(None, (part.strip() for part in config.sets.split(","))):
+        own, held_out = split_names(matched_names(root / name))
+        training[name] = read_pairs(root / name, own, config.largest_side, config.video_step)
+        validation[name] = read_pairs(root / name, held_out, config.largest_side, config.video_step)
+    if not any(training.values()):
+        raise InputError(f"data.sets: {config.sets!r} names no set with a pair to train on")
+    return training, validation
+
+
+class RandomCrops(Dataset):
+    """Crops without end: number n of a seed is always the same crop, so that resuming needs no state.
+
+    A set is drawn with probability proportional to the square root of its size, then a pair, a place, a flip, a zoom
+    and, for a share of crops, a gamma for either source (a darker or brighter scene is as good a scene to fuse).
+
+    Items are dicts of (1, crop, crop) float tensors `visible` and `infrared` and a (3, crop, crop) `color`, RGB.
+    """
+
+    def __init__(self, sets: dict[str, list[Pair]], config: PairsConfig, seed: int, length: int) -> None:
+        self._sets = [pairs for pairs in sets.values() if pairs]
+        sizes = np.sqrt([len(pairs) for pairs in self._sets])
+        self._odds = sizes / sizes.sum()
+        self._config = config
+        self._seed = seed
+        self._length = length
+        smallest = min(min(pair.infrared.shape) for pairs in self._sets for pair in pairs)
+        if smallest < config.crop:
+            raise InputError(f"data.crop: {config.crop} is larger than the smallest image side, {smallest}")
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, number: int) -> dict[str, Tensor]:
+        random = np.random.default_rng((self._seed, number))
+        pairs = self._sets[random.choice(len(self._sets), p=self._odds)]
+        pair = pairs[random.integers(len(pairs))]
+        visible, infrared = self._cut(pair, random)
+        if random.random() < 0.5:
+            visible, infrared = visible[:, ::-1], infrared[:, ::-1]
+        visible, infrared = np.ascontiguousarray(visible), np.ascontiguousarray(infrared)
+        if random.random() < self._config.exposure_jitter:
+            visible = _with_gamma(visible, random)
+        if random.random() < self._config.exposure_jitter:
+            infrared = _with_gamma(infrared, random)
+        color = np.ascontiguousarray(visible[..., ::-1].transpose(2, 0, 1))
+        return {
+            "visible": torch.from_numpy(luminance(visible))[None],
+            "infrared": torch.from_numpy(to_unit_range(infrared))[None],
+            "color": torch.from_numpy(to_unit_range(color)),
+        }
+
+    def _cut(self, pair: Pair, random: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        crop = self._config.crop
+        height, width = pair.infrared.shape
+        side = round(crop * random.uniform(1.0, min(2.0, height / crop, width / crop)))
+        top, left = random.integers(height - side + 1), random.integers(width - side + 1)
+        window = np.s_[top : top + side, left : left + side]
+        if side == crop:
+            return pair.visible[window], pair.infrared[window]
+        shrink = {"dsize": (crop, crop), "interpolation": cv2.INTER_AREA}
+        return cv2.resize(pair.visible[window], **shrink), cv2.resize(pair.infrared[window], **shrink)
+
+
+def _with_gamma(image: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
+    exponent = np.exp(random.uniform(np.log(0.5), np.log(2.5)))
+    table = np.rint(255 * (np.arange(256) / 255) ** exponent).astype(np.uint8)
+    return cv2.LUT(image, table)
+
+
+def validation_tensors(pair: Pair) -> tuple[Tensor, Tensor]:
+    """Visible luminance and infrared of a whole pair as (1, 1, H, W) float tensors in [0, 1]."""
+    visible = torch.from_numpy(luminance(pair.visible))[None, None]
+    return visible, torch.from_numpy(to_unit_range(pair.infrared))[None, None]

@@ -1,0 +1,1 @@
+"""The papers' losses, built from shared terms."""
