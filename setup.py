@@ -27,6 +27,13 @@ def shared_files():
     return files
 
 
+def package_files():
+    """List the package's files that are not modules (templates, styles), relative to the package."""
+    folder = ROOT / PACKAGE
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix not in (".py", ".pyc"))
+    return [path.relative_to(folder).as_posix() for path in files]
+
+
 setup(
     name=PACKAGE,
     version="0.1.0",
@@ -37,7 +44,7 @@ setup(
     maintainer_email="fusion-ros@example.org",
     license="Apache-2.0",
     packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
-    package_data={PACKAGE: ["py.typed", "**/*.html", "**/*.css", "**/*.js", "**/*.json", "**/*.yaml"]},
+    package_data={PACKAGE: package_files()},
     data_files=shared_files(),
     python_requires=">=3.10",
     install_requires=["setuptools"],

@@ -17,7 +17,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 
 from fusion_ros.ros import graph
 
-# Installed, this file lies in share/fusion_ros/launch; in the source tree, in launch/. config/ is its neighbour in both.
+# Installed, this file lies in share/fusion_ros/launch; in the source, in launch/: config/ is its neighbour in both.
 CONFIG = Path(__file__).resolve().parent.parent / "config"
 BOOLEAN = ["true", "false"]
 MODES = ["", "auto", "epofusion", "dfvo", "caf", "guided", "average", "rgb", "thermal"]

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+# What a ROS workspace needs of this repository.
+PACKAGED = ("fusion_ros", "launch", "config", "models", "resource", "package.xml", "setup.py", "setup.cfg", "LICENSE")
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +22,37 @@ def shared_data() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip(f"real pairs are not at {folder} (set FUSION_ROS_SHARED to where they are)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def installed_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The install space of this package, built by colcon in a workspace of its own; skips where colcon is absent."""
+    colcon = find_colcon()
+    if colcon is None:
+        pytest.skip("colcon is not installed (pip install -r requirements/development.txt)")
+    workspace = tmp_path_factory.mktemp("workspace")
+    source = workspace / "src" / "fusion_ros"
+    source.mkdir(parents=True)
+    for name in PACKAGED:
+        original = REPOSITORY / name
+        if original.is_dir():
+            shutil.copytree(original, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(original, source / name)
+    # The workspace is built for the Python that runs the tests.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    result = subprocess.run(
+        [colcon, "build", "--event-handlers", "console_direct+"],
+        cwd=workspace,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    return workspace / "install" / "fusion_ros"
+
+
+def find_colcon() -> str | None:
+    """Return colcon beside this Python, else on the path, else None."""
+    beside = Path(sys.executable).parent / "colcon"
+    return str(beside) if beside.exists() else shutil.which("colcon")
