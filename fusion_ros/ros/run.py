@@ -1,0 +1,96 @@
+"""Runs nodes as the process of an executable, and ends it cleanly on SIGINT and SIGTERM."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Sequence
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+
+# ros2 launch sends SIGTERM five seconds after SIGINT: be gone by then, whatever is being computed.
+_PATIENCE = 4.0
+
+
+def run_nodes(make: Callable[[], Sequence[Node]], arguments: Sequence[str] | None = None) -> int:
+    """Spin nodes on one thread until SIGINT, SIGTERM or a shutdown of rclpy.
+
+    Args:
+        make: creates the nodes; a node with a method `close` is closed before it is destroyed.
+        arguments: command line with ROS arguments; `sys.argv` where it is None.
+
+    Returns:
+        Exit code 0.
+    """
+    ending = _Ending()
+    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+    executor = SingleThreadedExecutor()
+    ending.wake = lambda: executor.create_task(lambda: None)
+    nodes: list[Node] = []
+    try:
+        nodes += make()
+        for node in nodes:
+            executor.add_node(node)
+        while not ending.asked.is_set():
+            executor.spin_once()
+    except ExternalShutdownException:
+        pass
+    finally:
+        _take_down(executor, nodes)
+        ending.done.set()
+    return 0
+
+
+def _take_down(executor: SingleThreadedExecutor, nodes: Sequence[Node]) -> None:
+    for node in nodes:
+        close = getattr(node, "close", None)
+        if close is not None:
+            close()
+    for node in nodes:
+        executor.remove_node(node)
+        node.destroy_node()
+    executor.shutdown()
+    rclpy.try_shutdown()
+
+
+class _Ending:
+    """Tells of SIGINT and SIGTERM without an exception in the middle of whatever runs.
+
+    A Python signal handler runs in the main thread between two byte codes: where that thread waits inside rcl, it runs
+    too late, and where it raises KeyboardInterrupt, it does so in any callback. The interpreter's wake-up socket is
+    written at once, whichever thread the signal hits; a thread reads it here.
+
+    Attributes:
+        asked: set when the process is to end.
+        done: to be set when everything has been taken down.
+        wake: makes the main thread look at `asked`.
+    """
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        self.done = threading.Event()
+        self.wake: Callable[[], object] = lambda: None
+        self._reader, self._writer = socket.socketpair()
+        self._writer.setblocking(False)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: None)
+        signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        threading.Thread(target=self._watch, name="signals", daemon=True).start()
+
+    def _watch(self) -> None:
+        self._reader.recv(1)
+        self.asked.set()
+        self.wake()
+        if not self.done.wait(_PATIENCE):
+            # Native code that computes or loads cannot be interrupted; the system frees what it holds.
+            logging.shutdown()
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(0)
