@@ -8,7 +8,7 @@ from fusion_ros.report.record import DemoRecord
 from fusion_ros.types import NANOSECONDS_PER_SECOND
 
 
-def coco_detections(record: DemoRecord, width: int, height: int) -> str:
+def coco_detections(record: DemoRecord) -> str:
     """All boxes as COCO: images by stamp, annotations with `bbox` x, y, width, height in pixels and a `score`.
 
     `images[].stamp_ns` is the header stamp; an image that the detector skipped has `searched: false`.
@@ -20,8 +20,8 @@ def coco_detections(record: DemoRecord, width: int, height: int) -> str:
             {
                 "id": index,
                 "file_name": fused_file_name(frame.stamp_ns),
-                "width": width,
-                "height": height,
+                "width": frame.size[1],
+                "height": frame.size[0],
                 "stamp_ns": frame.stamp_ns,
                 "mode": frame.mode,
                 "searched": frame.detections is not None,

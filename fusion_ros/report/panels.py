@@ -85,13 +85,11 @@ def demo_panels(
     detections: Detections | None,
     mask_class_names: Mapping[int, str],
     mode: str,
-    footer: str = "",
-    max_width: int = 480,
+    footer: str,
+    panel_size: tuple[int, int],
 ) -> NDArray[np.uint8]:
-    """RGB, thermal and fused image with boxes and mask, side by side, each at most `max_width` pixels wide."""
-    height, width = pictures.fused.shape[:2]
-    if width > max_width:
-        height, width = round(height * max_width / width), max_width
+    """RGB, thermal and fused image with boxes and mask, side by side, each in a box of `panel_size` (height, width)."""
+    height, width = panel_size
     fused = annotated(pictures.fused, detections, pictures.mask, mask_class_names)
     panels = [("RGB", pictures.rgb), ("thermal", pictures.thermal), (f"fused: {mode}", fused)]
     return side_by_side(panels, height, width, footer)

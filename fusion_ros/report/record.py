@@ -21,6 +21,7 @@ class FrameRecord:
     Attributes:
         stamp_ns: header stamp of the fused image, nanoseconds on the bag's clock.
         mode: the mode in force when the frame was published.
+        size: (height, width) of the fused image, pixels.
         exposure: the reading published with the frame, None where none came.
         condition: what the simulation says the scene was, None for recordings without ground truth.
         latency_ms: from the publication of the RGB image to the publication of the fused one, milliseconds of wall
@@ -33,6 +34,7 @@ class FrameRecord:
 
     stamp_ns: int
     mode: str
+    size: tuple[int, int] = (0, 0)
     exposure: ExposureReading | None = None
     condition: str | None = None
     latency_ms: float | None = None

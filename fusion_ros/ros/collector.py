@@ -181,7 +181,7 @@ class Collector:
         self.received.skews.append(Timed(published_ns, float(message.data)))
 
     def _on_detections(self, message: Detection2DArray, published_ns: int) -> None:
-        names = self.received.labels.get(graph.DETECTION, {})
+        names = self.received.labels.setdefault(graph.DETECTION, {})
         self.received.detections[stamp_of(message.header)] = detections_of(message, names)
 
     def _on_diagnostics(self, message: DiagnosticArray, published_ns: int) -> None:

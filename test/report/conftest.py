@@ -49,6 +49,7 @@ def synthetic_record(frame_count: int = 40, width: int = 160, height: int = 120)
             FrameRecord(
                 stamp_ns=stamp,
                 mode=("caf", "epofusion", "dfvo")[3 * max(0, index - 1) // frame_count],
+                size=(height, width),
                 exposure=ExposureReading((0.01, 0.3, 0.0)[part], (0.02, 0.01, 0.8)[part], (110.0, 190.0, 20.0)[part]),
                 condition=condition,
                 latency_ms=40.0 + float(rng.normal(0, 4)),

@@ -102,8 +102,9 @@ def test_summary_counts_what_the_frames_hold(synthetic_record):
 
 def test_coco_boxes_are_corner_and_size_and_unsearched_frames_say_so(synthetic_record):
     record = synthetic_record(5)
-    body = json.loads(coco_detections(record, 160, 120))
+    body = json.loads(coco_detections(record))
     assert [image["searched"] for image in body["images"]] == [False, True, True, True, True]
+    assert (body["images"][0]["width"], body["images"][0]["height"]) == (160, 120)
     first = body["annotations"][0]
     # (11, 9, 52, 61): 41 wide, 52 high.
     assert first["bbox"] == [11.0, 9.0, 41.0, 52.0]

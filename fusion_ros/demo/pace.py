@@ -1,0 +1,43 @@
+"""How fast to replay, so that the nodes of this machine keep up and still as near to real time as they can."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from statistics import median
+
+from fusion_ros.ros.received import Received, Timed
+
+# Conversion, DDS and the subscriber come on top of what the nodes report as compute time.
+MARGIN = 1.25
+OVERHEAD_S = 0.012
+_REMEMBERED = 8
+
+
+def sustainable_rate(received: Received, frame_period_s: float, cores: int) -> float | None:
+    """Speed of the replay at which a frame's work in all nodes is done before the next frame comes.
+
+    Args:
+        received: the nodes' compute times so far.
+        frame_period_s: time from pair to pair in the recording, seconds.
+        cores: processor cores; with two or fewer, nodes do not compute side by side but share the cores.
+
+    Returns:
+        A rate of at most 1 (real time), or None while there is nothing to go by.
+    """
+    with received.lock:
+        costs = [_recent(values) for values in received.processing.values() if values]
+    if not costs:
+        return None
+    seconds = (sum(costs) if cores < 2 * len(costs) else max(costs)) / 1e3
+    return min(1.0, frame_period_s / (MARGIN * seconds + OVERHEAD_S))
+
+
+def frame_period_s(stamps: Sequence[int]) -> float:
+    """Median time between frames, seconds; 0.1 s where there are not two."""
+    gaps = [after - before for before, after in pairwise(stamps) if after > before]
+    return median(gaps) / 1e9 if gaps else 0.1
+
+
+def _recent(values: Sequence[Timed]) -> float:
+    return median(value.value for value in values[-_REMEMBERED:])

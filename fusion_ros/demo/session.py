@@ -1,0 +1,191 @@
+"""One replay: nodes up, player on, everything collected, everything down again."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from fusion_ros.demo.config import DemoConfig
+from fusion_ros.demo.images_on_disk import ImageFolder
+from fusion_ros.demo.pace import sustainable_rate
+from fusion_ros.demo.processes import ProcessGroup
+from fusion_ros.errors import JobError
+from fusion_ros.ros.collector import Collector
+from fusion_ros.ros.graph import PLAYER, NodeSpec, command
+from fusion_ros.ros.received import Received
+
+# Called with (phase, done, total): phases are `start`, `replay` and `finish`.
+Progress = Callable[[str, int, int], None]
+
+FIRST_RATE = 0.3
+_POLL = 0.1
+_PACE_PERIOD = 1.0
+_DRAIN_QUIET = 1.5
+_DRAIN_LIMIT = 20.0
+_ERROR = 2
+
+
+@dataclass
+class SessionOutcome:
+    """What a replay gave.
+
+    Attributes:
+        received: everything the subscriber got.
+        rates: (seconds since the start of the replay, rate) at each change of speed.
+        start_s: seconds until all nodes were active.
+        replay_s: seconds from the start of the player to the last message.
+        exit_codes: of all processes, after they were asked to end.
+        shortfalls: sentences about what did not go as asked.
+    """
+
+    received: Received
+    rates: list[tuple[float, float]] = field(default_factory=list)
+    start_s: float = 0.0
+    replay_s: float = 0.0
+    exit_codes: Mapping[str, int] = field(default_factory=dict)
+    shortfalls: list[str] = field(default_factory=list)
+
+
+class Session:
+    """Runs the graph once.
+
+    Args:
+        config: what was asked for; its rate and time limits count here.
+        specs: the processes of the graph, the player last.
+        nodes: names of the nodes in these processes, without the player.
+        processes: starts and ends them.
+        images: where fused images and masks go.
+        domain: ROS domain of everything.
+        pair_count: pairs in the recording.
+        period_s: time from pair to pair in the recording, seconds.
+        progress: told how far it is.
+    """
+
+    def __init__(
+        self,
+        config: DemoConfig,
+        specs: Sequence[NodeSpec],
+        nodes: Sequence[str],
+        processes: ProcessGroup,
+        images: ImageFolder,
+        domain: int,
+        pair_count: int,
+        period_s: float,
+        progress: Progress,
+    ) -> None:
+        self._config = config
+        self._specs = specs
+        self._nodes = nodes
+        self._processes = processes
+        self._images = images
+        self._domain = domain
+        self._pair_count = pair_count
+        self._period_s = period_s
+        self._progress = progress
+
+    def run(self) -> SessionOutcome:
+        """Start, replay, wait for the last answer, end.
+
+        Raises:
+            JobError: a process died, or nothing moved for longer than the time limits.
+        """
+        with Collector(self._domain, self._nodes, self._images.keep) as collector:
+            outcome = SessionOutcome(collector.received)
+            begun = time.monotonic()
+            for spec in self._specs[:-1]:
+                self._processes.start(spec.name or "pipeline", command(spec))
+            self._wait_until_active(collector)
+            outcome.start_s = time.monotonic() - begun
+            begun = time.monotonic()
+            self._processes.start(PLAYER, command(self._specs[-1]))
+            self._replay(collector, outcome, begun)
+            self._drain(collector)
+            outcome.replay_s = time.monotonic() - begun
+            outcome.exit_codes = self._processes.stop()
+            outcome.shortfalls += [f"The subscriber failed: {error}" for error in collector.errors]
+        for name, code in outcome.exit_codes.items():
+            if code != 0:
+                outcome.shortfalls.append(f"{name} ended with exit code {code} when it was asked to end.")
+        return outcome
+
+    def _wait_until_active(self, collector: Collector) -> None:
+        deadline = time.monotonic() + self._config.start_timeout
+        while True:
+            active = collector.active_nodes()
+            self._progress("start", len(active), len(self._nodes))
+            missing = [name for name in self._nodes if name not in active]
+            if not missing:
+                return
+            self._refuse_dead()
+            self._refuse_failed(collector.received, missing)
+            if time.monotonic() > deadline:
+                raise JobError(
+                    f"{missing[0]}: not active after {self._config.start_timeout:g} s; {self._last_words(missing[0])}"
+                )
+            time.sleep(_POLL)
+
+    def _replay(self, collector: Collector, outcome: SessionOutcome, begun: float) -> None:
+        """Follow the replay until the player has ended."""
+        counts, moved = collector.received.counts(), time.monotonic()
+        paced = begun
+        while self._processes.exit_code(PLAYER) is None:
+            time.sleep(_POLL)
+            self._refuse_dead()
+            now, before = time.monotonic(), counts
+            counts = collector.received.counts()
+            if any(counts[kind] != before[kind] for kind in ("rgb", "thermal", "fused")):
+                moved = now
+            elif now - moved > self._config.stall_timeout:
+                stage = PLAYER if not counts["rgb"] + counts["thermal"] else self._nodes[0]
+                raise JobError(
+                    f"{stage}: nothing has moved for {self._config.stall_timeout:g} s; {self._last_words(stage)}"
+                )
+            self._progress("replay", counts["fused"], self._pair_count)
+            if self._config.rate is None and now - paced > _PACE_PERIOD:
+                paced = now
+                self._pace(collector, outcome, now - begun)
+        code = self._processes.exit_code(PLAYER)
+        if code != 0:
+            raise JobError(f"{PLAYER}: ended with exit code {code}; {self._last_words(PLAYER)}")
+
+    def _pace(self, collector: Collector, outcome: SessionOutcome, elapsed: float) -> None:
+        rate = sustainable_rate(collector.received, self._period_s, len(os.sched_getaffinity(0)))
+        last = outcome.rates[-1][1] if outcome.rates else FIRST_RATE
+        if rate is not None and abs(rate - last) > 0.1 * last:
+            collector.set_replay_rate(rate)
+            outcome.rates.append((elapsed, rate))
+
+    def _drain(self, collector: Collector) -> None:
+        """Wait until the nodes have answered what was sent."""
+        deadline = time.monotonic() + _DRAIN_LIMIT
+        counts, moved = collector.received.counts(), time.monotonic()
+        while time.monotonic() < deadline and time.monotonic() - moved < _DRAIN_QUIET:
+            time.sleep(_POLL)
+            before, counts = counts, collector.received.counts()
+            if any(counts[kind] != before[kind] for kind in ("fused", "detections", "masks")):
+                moved = time.monotonic()
+            self._progress("finish", counts["masks"], counts["fused"])
+
+    def _refuse_dead(self) -> None:
+        for name, code in self._processes.ended().items():
+            if name != PLAYER:
+                raise JobError(
+                    f"{name}: ended with exit code {code} before the replay was over; {self._last_words(name)}"
+                )
+
+    def _refuse_failed(self, received: Received, missing: Sequence[str]) -> None:
+        """A node that could not be configured lives on and waits for a cure that will not come here."""
+        with received.lock:
+            last = {health.node: health for health in received.health}
+        for name in missing:
+            health = last.get(name)
+            if health is not None and health.level >= _ERROR and health.values.get("state") == "unconfigured":
+                raise JobError(f"{name}: {health.message}; {self._last_words(name)}")
+
+    def _last_words(self, name: str) -> str:
+        path = self._processes.log_path(name)
+        if not path.exists():
+            name, path = "pipeline", self._processes.log_path("pipeline")
+        return f"the end of {path}:\n{self._processes.tail(name)}"

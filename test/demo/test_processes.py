@@ -1,0 +1,88 @@
+"""Processes are logged, named when they fail, and gone afterwards."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import pytest
+
+from fusion_ros.demo.processes import ProcessGroup
+from fusion_ros.errors import JobError
+
+POLITE = "import signal, sys, time\nsignal.signal(signal.SIGINT, lambda *_: sys.exit(0))\nprint('up')\ntime.sleep(60)"
+STUBBORN = "import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nprint('up')\ntime.sleep(60)"
+
+
+def wait_for(group, name, text):
+    deadline = time.monotonic() + 20
+    while text not in group.tail(name):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_sigint_ends_the_polite_and_sigkill_the_stubborn(tmp_path):
+    with ProcessGroup(tmp_path / "logs", {}) as group:
+        group.start("polite", [sys.executable, "-c", POLITE])
+        group.start("stubborn", [sys.executable, "-c", STUBBORN])
+        wait_for(group, "polite", "up")
+        wait_for(group, "stubborn", "up")
+        assert group.ended() == {}
+        codes = group.stop(grace=1.0)
+    assert codes == {"polite": 0, "stubborn": -9}
+
+
+def test_an_exception_in_the_block_ends_the_processes(tmp_path):
+    group = ProcessGroup(tmp_path, {})
+
+    def interrupted():
+        with group:
+            group.start("polite", [sys.executable, "-c", POLITE])
+            wait_for(group, "polite", "up")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert group.exit_code("polite") == 0
+
+
+def test_environment_and_output_reach_the_process_and_its_log(tmp_path):
+    with ProcessGroup(tmp_path, {"ROS_DOMAIN_ID": "77"}) as group:
+        group.start(
+            "echo", [sys.executable, "-c", "import os; print(os.environ['ROS_DOMAIN_ID']); raise SystemExit(3)"]
+        )
+        wait_for(group, "echo", "77")
+        while group.exit_code("echo") is None:
+            time.sleep(0.02)
+        assert group.ended() == {"echo": 3}
+
+
+def test_warnings_are_counted_without_their_times(tmp_path):
+    lines = "\n".join(
+        [
+            "[INFO] [1700000000.1] [fusion]: hello",
+            "[WARN] [1700000001.5] [fusion]: caf stands in",
+            "[WARN] [1700000002.5] [fusion]: caf stands in",
+            "[ERROR] [1700000003.5] [fusion]: bad step",
+        ]
+    )
+    with ProcessGroup(tmp_path, {}) as group:
+        group.start("fusion", [sys.executable, "-c", f"print({lines!r})"])
+        wait_for(group, "fusion", "bad step")
+        notes = group.warnings()
+    assert [(note.line, note.count) for note in notes] == [
+        ("[WARN] [fusion]: caf stands in", 2),
+        ("[ERROR] [fusion]: bad step", 1),
+    ]
+
+
+def test_a_command_that_is_not_there_is_named(tmp_path):
+    with ProcessGroup(tmp_path, {}) as group, pytest.raises(JobError, match="player: cannot run /no/such/program"):
+        group.start("player", ["/no/such/program"])
+
+
+def test_tail_is_the_end_of_the_log(tmp_path):
+    (tmp_path / "x.log").write_text("\n".join(map(str, range(100))), encoding="utf-8")
+    group = ProcessGroup(tmp_path, {})
+    assert group.tail("x", lines=3) == "97\n98\n99"
+    assert "no log" in group.tail("y")

@@ -1,0 +1,37 @@
+"""Messages without a header find their frame by time of publication."""
+
+from __future__ import annotations
+
+from fusion_ros.demo.timing import FrameClock, value_in_force, value_published_with
+from fusion_ros.ros.received import Received
+
+MS = 1_000_000
+
+
+def test_the_mode_of_a_frame_is_the_last_one_said_before_it():
+    changes = [(0, "caf"), (1000 * MS, "dfvo")]
+    assert value_in_force(changes, 500 * MS) == "caf"
+    assert value_in_force(changes, 1001 * MS) == "dfvo"
+    # The mode is published just before or just after the image it goes with.
+    assert value_in_force(changes, 995 * MS) == "dfvo"
+    assert value_in_force([], 5) is None
+
+
+def test_a_mode_said_before_the_subscriber_came_counts_from_the_start():
+    assert value_in_force([(1000 * MS, "caf")], 0) == "caf"
+
+
+def test_a_reading_goes_with_the_nearest_frame_only():
+    readings = [(100 * MS, "a"), (200 * MS, "b")]
+    assert value_published_with(readings, 101 * MS) == "a"
+    assert value_published_with(readings, 199 * MS) == "b"
+    assert value_published_with(readings, 150 * MS) is None
+    assert value_published_with([], 0) is None
+
+
+def test_frame_clock_gives_the_newest_frame_and_the_start_before_the_first():
+    received = Received(fused={10: 1000 * MS, 20: 1100 * MS})
+    clock = FrameClock(received, start_ns=3)
+    assert clock.stamp_at(500 * MS) == 3
+    assert clock.stamp_at(1050 * MS) == 10
+    assert clock.stamp_at(9999 * MS) == 20
