@@ -12,29 +12,49 @@ from fusion_ros.configuration import setting, validate
 from fusion_ros.errors import InputError
 from fusion_ros.types import ExposureReading
 
+# Share of the image, in percent, that is at or below its black level: more than dead pixels, less than a shadow.
+BLACK_PERCENTILE = 0.5
+
 
 @dataclass(frozen=True)
 class ExposureConfig:
     """What counts as over-exposed and as dark.
 
+    The defaults are derived from real pairs by `benchmarks/exposure_thresholds.py`.
+
     Raises:
-        InputError: a value out of range, or `dark_luma` not below `glare_luma`.
+        InputError: a value out of range, or a pixel could be dark and over-exposed at once.
     """
 
     glare_luma: int = setting(250, "luminance from which a pixel counts as over-exposed", minimum=1, maximum=255)
-    dark_luma: int = setting(50, "luminance up to which a pixel counts as dark", minimum=0, maximum=254)
+    dark_luma: int = setting(
+        40, "luminance above the image's black level up to which a pixel counts as dark", minimum=0, maximum=254
+    )
+    black_limit: int = setting(
+        80,
+        "highest black level that is believed; a scene without anything darker is foggy rather than dark",
+        minimum=0,
+        maximum=254,
+    )
     grid: int = setting(
         160, "columns of the grid of pixels that is looked at; finer costs more", minimum=8, maximum=4096, runtime=False
     )
 
     def __post_init__(self) -> None:
         validate(self)
-        if self.dark_luma >= self.glare_luma:
-            raise InputError(f"dark_luma: {self.dark_luma} is not below glare_luma {self.glare_luma}")
+        if self.black_limit + self.dark_luma >= self.glare_luma:
+            raise InputError(
+                f"dark_luma: {self.dark_luma} above black_limit {self.black_limit} reaches glare_luma "
+                f"{self.glare_luma}; their sum must be below it"
+            )
 
 
 class ExposureAnalyzer:
-    """Reads the exposure of a frame from a regular grid of its pixels; has no memory."""
+    """Reads the exposure of a frame from a regular grid of its pixels; has no memory.
+
+    Dark is measured from the image's own black level, because cameras that brighten night scenes, and video with
+    lifted blacks, put black at 50 or more where others have it at 5.
+    """
 
     def __init__(self, config: ExposureConfig | None = None) -> None:
         self.config = ExposureConfig() if config is None else config
@@ -56,10 +76,12 @@ class ExposureAnalyzer:
         step = max(1, image.shape[1] // self.config.grid)
         sampled = np.ascontiguousarray(image[step // 2 :: step, step // 2 :: step])
         luma = sampled if sampled.ndim == 2 else cv2.cvtColor(sampled, cv2.COLOR_BGR2GRAY)
-        histogram = np.bincount(luma.ravel(), minlength=256)
+        cumulative = np.cumsum(np.bincount(luma.ravel(), minlength=256))
         total = float(luma.size)
+        black = int(np.searchsorted(cumulative, BLACK_PERCENTILE / 100.0 * total))
+        dark_up_to = min(black, self.config.black_limit) + self.config.dark_luma
         return ExposureReading(
-            glare_fraction=float(histogram[self.config.glare_luma :].sum()) / total,
-            dark_fraction=float(histogram[: self.config.dark_luma + 1].sum()) / total,
-            mean_luma=float(histogram @ np.arange(256)) / total,
+            glare_fraction=1.0 - float(cumulative[self.config.glare_luma - 1]) / total,
+            dark_fraction=float(cumulative[dark_up_to]) / total,
+            mean_luma=float(luma.mean()),
         )
