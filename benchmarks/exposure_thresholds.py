@@ -11,7 +11,8 @@ and 03878 at night; RoadScene as judged by eye (`roadscene_night.txt`). RoadScen
 image's black level (its 0.5th percentile, believed up to `black_limit`; beyond it is fog rather than a lifted black).
 Printed for each (black_limit, dark_luma): the best balanced accuracy (each set counts alike) over all shares, and the
 shares that come within 0.005 of it. Chosen: the lowest black_limit within 0.015 of the best of all, so that fog is not
-taken for night; in that row, of those within 0.01 of its best, the dark_luma with the widest range of good shares; of it the middle.
+taken for night; in that row, of those within 0.01 of its best, the dark_luma with the widest range of good shares; of
+it the middle.
 
 Glare. Label: a connected over-exposed area that could hide the car ahead, that is, as large as the nearest car of the
 median RoadScene picture. Lamps, headlights and their halos stay below that. Chosen: the `glare_luma` and the share of
