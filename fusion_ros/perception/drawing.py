@@ -76,7 +76,7 @@ def draw_detections(bgr: NDArray[np.uint8], detections: Detections, palette: str
     Returns:
         (H, W, 3) uint8 BGR, a new image.
     """
-    drawn = np.ascontiguousarray(bgr).copy()
+    drawn: NDArray[np.uint8] = np.ascontiguousarray(bgr).copy()
     thickness = max(1, round(min(bgr.shape[:2]) / 300))
     # The strongest last, so that its label is on top.
     for index in np.argsort(detections.confidence, kind="stable"):

@@ -6,81 +6,100 @@ mix of all inputs, so that it serves whichever fusion mode is in force.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
+from fusion_ros.configuration import section, setting, validate
 from fusion_ros.errors import InputError, JobError
+from fusion_ros.metrics.detection import average_precision
+from fusion_ros.perception.detector import Detector, DetectorConfig
 from fusion_ros.perception.ultralytics_environment import import_ultralytics
-from fusion_ros.training.labelled_pairs import CLASS_NAMES, read_labelled_pairs
-from fusion_ros.training.sensor_mix import SensorMixConfig
+from fusion_ros.training.data.labelled_pairs import CLASS_NAMES, LabelledPair, read_labelled_pairs
+from fusion_ros.training.sensor_mix import INPUTS, SensorMixConfig, mix
+from fusion_ros.training.trainer import TrainingResult
+from fusion_ros.training.yolo_export import export_onnx
+from fusion_ros.types import Detections
+
+WEIGHTS_NAME = "detector.onnx"
+# COCO's AP is taken over every box the network offers, however unsure.
+_LOWEST_CONFIDENCE = 0.001
 
 
 @dataclass(frozen=True)
-class DetectorTrainingConfig:
-    """How the detector is trained.
+class Config:
+    """Everything that can be set for `fusion-ros train detector`."""
 
-    Attributes:
-        network: ultralytics model description, trained from random weights.
-        init: a checkpoint (`.pt`) to start from instead, e.g. one pretrained on COCO; None for random weights. A `.pt`
-            is a pickle that can run code: use only files that you trust.
-        input_size: pixels of the longer side.
-        batch: pictures per step.
-        epochs: passes; with `minutes` the learning rate's schedule is stretched to the time instead.
-        minutes: time to train, 0 to train `epochs`.
-        views: pictures drawn of each pair in an epoch.
-        learning_rate: peak step of AdamW.
-        mosaic: probability that a training picture is a mosaic of four.
-        seed: of weights, order and augmentation.
-        threads: CPU threads.
-        device: torch device.
-        mix: which pictures are drawn.
-    """
+    folder: str = setting(
+        "../shared/data/roadscene", "folder with vi/, ir/ and labels.coco.json", parameter="data.folder"
+    )
+    mix: SensorMixConfig = section(SensorMixConfig, "mix")
+    network: str = setting("yolo11n.yaml", "ultralytics' description of the network, started from random weights")
+    init: str = setting("", "a .pt to start from instead, such as one trained on COCO")
+    input_size: int = setting(416, "longer side of the network's input", unit="pixels", minimum=64, maximum=2048)
+    batch: int = setting(8, "pictures per step", minimum=1)
+    epochs: int = setting(40, "epochs; not used where minutes is given", minimum=1)
+    minutes: float = setting(0.0, "train so long, and fit the schedule to it; 0: epochs", unit="min", minimum=0.0)
+    views: int = setting(4, "pictures that are drawn of each pair in an epoch", minimum=1)
+    learning_rate: float = setting(0.002, "AdamW's largest step", minimum=1e-6, maximum=0.1)
+    mosaic: float = setting(0.8, "share of pictures that are put together from four", minimum=0.0, maximum=1.0)
+    seed: int = setting(0, "of weights, order and augmentation", minimum=0)
+    threads: int = setting(2, "CPU threads", minimum=1)
+    device: str = setting("cpu", "torch device, such as cpu or 0")
 
-    network: str = "yolo11n.yaml"
-    init: Path | None = None
-    input_size: int = 416
-    batch: int = 8
-    epochs: int = 40
-    minutes: float = 0.0
-    views: int = 4
-    learning_rate: float = 0.002
-    mosaic: float = 0.8
-    seed: int = 0
-    threads: int = 1
-    device: str = "cpu"
-    mix: SensorMixConfig = field(default_factory=SensorMixConfig)
+    def __post_init__(self) -> None:
+        validate(self)
 
 
-def train_detector(data: Path, out: Path, config: DetectorTrainingConfig, resume: bool = False) -> Path:
-    """Train a detector and return its checkpoint, `out`/weights/last.pt (the averaged weights).
+def train(config: Config, out: Path, resume: bool) -> TrainingResult:
+    """Train a detector, write it as ONNX and score it on the validation part.
 
     Args:
-        data: folder with `vi/`, `ir/` and `labels.coco.json`; see `read_labelled_pairs`.
-        out: folder for checkpoints and `results.csv`.
-        config: how to train.
-        resume: go on from `out`/weights/last.pt.
+        config: what to train on and how.
+        out: the run's folder: `weights/last.pt` (checkpoint), `results.csv`, `detector.onnx`.
+        resume: go on from the checkpoint.
 
     Raises:
         InputError: the data cannot be used, or there is nothing to resume.
         JobError: training did not leave a checkpoint.
     """
-    training = read_labelled_pairs(data, "training")
-    validation = read_labelled_pairs(data, "validation")
+    folder = Path(config.folder)
+    training, validation = read_labelled_pairs(folder, "training"), read_labelled_pairs(folder, "validation")
     if not training or not validation:
-        raise InputError(f"{data}: {len(training)} pairs to train on and {len(validation)} to validate on; need both")
+        raise InputError(f"{folder}: {len(training)} pairs to train on, {len(validation)} to validate on; need both")
+    checkpoint = fit(training, validation, out, config, resume)
+    weights = export_onnx(checkpoint, out / WEIGHTS_NAME, config.input_size)
+    scores = score(Detector(DetectorConfig(weights=str(weights), confidence=_LOWEST_CONFIDENCE)), validation)
+    metrics = {f"mAP50 {kind}": values["mAP50"] for kind, values in scores.items()}
+    steps = config.epochs * -(-len(training) * config.views // config.batch)
+    return TrainingResult(step=steps, finished=True, weights=weights, metrics=metrics)
+
+
+def fit(
+    training: list[LabelledPair], validation: list[LabelledPair], out: Path, config: Config, resume: bool = False
+) -> Path:
+    """Train and return the checkpoint with the averaged weights, `out`/weights/last.pt.
+
+    Raises:
+        InputError: there is nothing to resume or to start from.
+        JobError: training did not leave a checkpoint.
+    """
     checkpoint = out / "weights" / "last.pt"
     if resume and not checkpoint.is_file():
         raise InputError(f"{checkpoint}: no such file; there is nothing to resume, start without --resume")
-    if config.init is not None and not config.init.is_file():
-        raise InputError(f"{config.init}: no such file; name a checkpoint to start from, or none")
+    if config.init and not Path(config.init).is_file():
+        raise InputError(f"init: {config.init} is no file; name a checkpoint to start from, or none")
     ultralytics = import_ultralytics()
     from fusion_ros.training.detector_trainer import PairDetectionTrainer
 
     trainer = PairDetectionTrainer.with_pairs(
-        training, validation, CLASS_NAMES, config.views, config.mix, config.threads
+        pairs={"training": training, "validation": validation},
+        class_names=CLASS_NAMES,
+        views=config.views,
+        mix=config.mix,
+        threads=config.threads,
     )
-    start = checkpoint if resume else config.init or config.network
-    ultralytics.YOLO(str(start), task="detect").train(
+    start = str(checkpoint) if resume else config.init or config.network
+    ultralytics.YOLO(start, task="detect").train(
         trainer=trainer, resume=str(checkpoint) if resume else False, **_arguments(out, config)
     )
     if not checkpoint.is_file():
@@ -88,7 +107,24 @@ def train_detector(data: Path, out: Path, config: DetectorTrainingConfig, resume
     return checkpoint
 
 
-def _arguments(out: Path, config: DetectorTrainingConfig) -> dict[str, object]:
+def score(detector: Detector, pairs: list[LabelledPair]) -> dict[str, dict[str, float]]:
+    """Average precision of a detector on each of `INPUTS`; see `average_precision` for the keys."""
+    truth = [_as_detections(pair) for pair in pairs]
+    scores = {}
+    for kind in INPUTS:
+        found = [detector.detect(mix(pair.visible, pair.infrared, kind)) for pair in pairs]
+        scores[kind] = average_precision(found, truth)
+    return scores
+
+
+def _as_detections(pair: LabelledPair) -> Detections:
+    import numpy as np
+
+    certain = np.ones(len(pair.xyxy), np.float32)
+    return Detections(pair.xyxy, certain, pair.class_id, dict(enumerate(CLASS_NAMES)))
+
+
+def _arguments(out: Path, config: Config) -> dict[str, object]:
     return {
         "data": "pairs.yaml",  # never read: the trainer has the pairs
         "project": str(out.resolve().parent),
@@ -114,7 +150,6 @@ def _arguments(out: Path, config: DetectorTrainingConfig) -> dict[str, object]:
         "hsv_h": 0.015,
         "hsv_s": 0.5,
         "hsv_v": 0.3,
-        "erasing": 0.0,
         "amp": False,
         "plots": False,
         "save": True,

@@ -12,7 +12,7 @@ from ultralytics.data.dataset import YOLODataset
 from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils.torch_utils import strip_optimizer, unwrap_model
 
-from fusion_ros.training.labelled_pairs import LabelledPair
+from fusion_ros.training.data.labelled_pairs import LabelledPair
 from fusion_ros.training.sensor_mix import INPUTS, SensorMixConfig, mix, random_mix
 
 
@@ -90,23 +90,8 @@ class PairDetectionTrainer(DetectionTrainer):
     threads: int
 
     @classmethod
-    def with_pairs(
-        cls,
-        training: list[LabelledPair],
-        validation: list[LabelledPair],
-        class_names: tuple[str, ...],
-        views: int,
-        mix: SensorMixConfig,
-        threads: int,
-    ) -> type[PairDetectionTrainer]:
+    def with_pairs(cls, **bound: Any) -> type[PairDetectionTrainer]:
         """Return a trainer class that is bound to its data: ultralytics makes the instance itself."""
-        bound = {
-            "pairs": {"training": training, "validation": validation},
-            "class_names": class_names,
-            "views": views,
-            "mix": mix,
-            "threads": threads,
-        }
         return type(cls.__name__, (cls,), bound)
 
     def get_dataset(self) -> dict[str, Any]:

@@ -12,24 +12,21 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fusion_ros.configuration import setting
+
 INPUTS = ("rgb", "thermal", "average", "maximum")
 
 
 @dataclass(frozen=True)
 class SensorMixConfig:
-    """How often each kind of picture is drawn in training.
+    """How often each kind of picture is drawn in training."""
 
-    Attributes:
-        inputs: probability of each of `INPUTS`, in their order.
-        glare: probability that the visible image gets a synthetic glare spot.
-        darkness: probability that the visible image is darkened.
-        thermal_polarity: probability that thermal is inverted (hot shown dark).
-    """
-
-    inputs: tuple[float, ...] = (0.3, 0.25, 0.3, 0.15)
-    glare: float = 0.15
-    darkness: float = 0.2
-    thermal_polarity: float = 0.0
+    inputs: tuple[float, ...] = setting(
+        (0.3, 0.25, 0.3, 0.15), "how often rgb, thermal, average and maximum are drawn", length=4
+    )
+    glare: float = setting(0.15, "share of pictures with a glare spot on the visible image", minimum=0.0, maximum=1.0)
+    darkness: float = setting(0.2, "share of pictures with a darkened visible image", minimum=0.0, maximum=1.0)
+    inverted: float = setting(0.0, "share of pictures with hot shown dark", minimum=0.0, maximum=1.0)
 
 
 def mix(visible: NDArray[np.uint8], infrared: NDArray[np.uint8], kind: str, weight: float = 0.5) -> NDArray[np.uint8]:
@@ -72,7 +69,7 @@ def random_mix(
         visible = darken(visible, random)
     probabilities = np.asarray(config.inputs) / sum(config.inputs)
     kind = INPUTS[int(random.choice(len(INPUTS), p=probabilities))]
-    if random.random() < config.thermal_polarity:
+    if random.random() < config.inverted:
         infrared = 255 - infrared
     return mix(visible, infrared, kind, weight=float(random.uniform(0.25, 0.75)))
 

@@ -1,0 +1,163 @@
+"""Trains a semantic segmenter on masks that are estimated from boxes.
+
+The network, YOLO26's semantic segmentation at a smaller width, and its training loop are ultralytics' (AGPL-3.0); what
+is ours is the data: masks from boxes by GrabCut (`data/box_masks.py`), and pictures of all inputs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from fusion_ros.configuration import section, setting, validate
+from fusion_ros.errors import InputError, JobError
+from fusion_ros.metrics.segmentation import intersection_over_union
+from fusion_ros.perception.segmenter import Segmenter, SegmenterConfig
+from fusion_ros.perception.ultralytics_environment import import_ultralytics
+from fusion_ros.training.data.box_masks import SEGMENT_NAMES
+from fusion_ros.training.data.labelled_pairs import read_labelled_pairs
+from fusion_ros.training.data.masked_pairs import MaskedPair, with_box_masks
+from fusion_ros.training.sensor_mix import INPUTS, SensorMixConfig, mix
+from fusion_ros.training.trainer import TrainingResult
+from fusion_ros.training.yolo_export import export_onnx
+
+WEIGHTS_NAME = "segmenter.onnx"
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that can be set for `fusion-ros train segmenter`."""
+
+    folder: str = setting(
+        "../shared/data/roadscene", "folder with vi/, ir/ and labels.coco.json", parameter="data.folder"
+    )
+    mix: SensorMixConfig = section(SensorMixConfig, "mix")
+    network: str = setting("yolo26n-sem.yaml", "ultralytics' description of the network")
+    init: str = setting("", "a .pt to start from instead, such as one trained on Cityscapes")
+    depth: float = setting(0.5, "depth of the network, in units of the description", minimum=0.1, maximum=2.0)
+    width: float = setting(0.25, "width of the network, in units of the description", minimum=0.05, maximum=2.0)
+    channels: int = setting(256, "largest number of channels before the width is applied", minimum=64, maximum=2048)
+    image_size: int = setting(416, "longer side of a picture", unit="pixels", minimum=64, maximum=2048)
+    crop: int = setting(320, "side of what the network sees in training", unit="pixels", minimum=64, maximum=2048)
+    batch: int = setting(8, "pictures per step", minimum=1)
+    epochs: int = setting(12, "epochs; not used where minutes is given", minimum=1)
+    minutes: float = setting(0.0, "train so long, and fit the schedule to it; 0: epochs", unit="min", minimum=0.0)
+    views: int = setting(4, "pictures that are drawn of each pair in an epoch", minimum=1)
+    learning_rate: float = setting(0.003, "AdamW's largest step", minimum=1e-6, maximum=0.1)
+    class_balance: float = setting(
+        0.5, "how far rare classes count for more: 0 not at all, 1 fully", minimum=0.0, maximum=1.0
+    )
+    seed: int = setting(0, "of weights, order and augmentation", minimum=0)
+    threads: int = setting(2, "CPU threads", minimum=1)
+    device: str = setting("cpu", "torch device, such as cpu or 0")
+
+    def __post_init__(self) -> None:
+        validate(self)
+
+
+def train(config: Config, out: Path, resume: bool) -> TrainingResult:
+    """Train a segmenter, write it as ONNX and score it on the validation part.
+
+    Args:
+        config: what to train on and how.
+        out: the run's folder: `weights/last.pt` (checkpoint), `results.csv`, `segmenter.onnx`.
+        resume: go on from the checkpoint.
+
+    Raises:
+        InputError: the data cannot be used, or there is nothing to resume.
+        JobError: training did not leave a checkpoint.
+    """
+    folder = Path(config.folder)
+    training = with_box_masks(read_labelled_pairs(folder, "training"))
+    validation = with_box_masks(read_labelled_pairs(folder, "validation"))
+    if not training or not validation:
+        raise InputError(f"{folder}: {len(training)} pairs to train on, {len(validation)} to validate on; need both")
+    checkpoint = fit(training, validation, out, config, resume)
+    weights = export_onnx(checkpoint, out / WEIGHTS_NAME, config.image_size)
+    scores = score(Segmenter(SegmenterConfig(weights=str(weights))), validation)
+    metrics = {f"mIoU {kind}": values["mIoU"] for kind, values in scores.items()}
+    steps = config.epochs * -(-len(training) * config.views // config.batch)
+    return TrainingResult(step=steps, finished=True, weights=weights, metrics=metrics)
+
+
+def fit(
+    training: list[MaskedPair], validation: list[MaskedPair], out: Path, config: Config, resume: bool = False
+) -> Path:
+    """Train and return the checkpoint with the averaged weights, `out`/weights/last.pt.
+
+    Raises:
+        InputError: there is nothing to resume or to start from.
+        JobError: training did not leave a checkpoint.
+    """
+    checkpoint = out / "weights" / "last.pt"
+    if resume and not checkpoint.is_file():
+        raise InputError(f"{checkpoint}: no such file; there is nothing to resume, start without --resume")
+    if config.init and not Path(config.init).is_file():
+        raise InputError(f"init: {config.init} is no file; name a checkpoint to start from, or none")
+    ultralytics = import_ultralytics()
+    from fusion_ros.training.segmenter_trainer import MaskedPairTrainer
+
+    trainer = MaskedPairTrainer.with_pairs(
+        pairs={"training": training, "validation": validation},
+        class_names=SEGMENT_NAMES,
+        views=config.views,
+        image_size=config.image_size,
+        mix=config.mix,
+        threads=config.threads,
+        scale=(config.depth, config.width, config.channels),
+    )
+    start = str(checkpoint) if resume else config.init or config.network
+    ultralytics.YOLO(start, task="semantic").train(
+        trainer=trainer, resume=str(checkpoint) if resume else False, **_arguments(out, config)
+    )
+    if not checkpoint.is_file():
+        raise JobError(f"{out}: training ended without a checkpoint")
+    return checkpoint
+
+
+def score(segmenter: Segmenter, pairs: list[MaskedPair]) -> dict[str, dict[str, float]]:
+    """Intersection over union of a segmenter on each of `INPUTS`; see `intersection_over_union` for the keys."""
+    truth = [pair.class_id for pair in pairs]
+    scores = {}
+    for kind in INPUTS:
+        found = [segmenter.segment(mix(pair.visible, pair.infrared, kind)).class_id for pair in pairs]
+        scores[kind] = intersection_over_union(found, truth, SEGMENT_NAMES)
+    return scores
+
+
+def _arguments(out: Path, config: Config) -> dict[str, object]:
+    return {
+        "data": "pairs.yaml",  # never read: the trainer has the pairs
+        "project": str(out.resolve().parent),
+        "name": out.name,
+        "exist_ok": True,
+        "pretrained": False,
+        "imgsz": config.crop,
+        "batch": config.batch,
+        "nbs": config.batch,
+        "epochs": config.epochs,
+        "time": config.minutes / 60 or None,
+        "optimizer": "AdamW",
+        "lr0": config.learning_rate,
+        "lrf": 0.02,
+        "cos_lr": True,
+        "weight_decay": 0.01,
+        "warmup_epochs": 1.0,
+        "warmup_bias_lr": 0.0,
+        "mosaic": 0.5,
+        "close_mosaic": 2,
+        "scale": 0.4,
+        "hsv_h": 0.015,
+        "hsv_s": 0.5,
+        "hsv_v": 0.3,
+        "cls_pw": config.class_balance,
+        "amp": False,
+        "plots": False,
+        "save": True,
+        "val": False,
+        "patience": 0,
+        "seed": config.seed,
+        "deterministic": True,
+        "workers": 0,
+        "device": config.device,
+    }
