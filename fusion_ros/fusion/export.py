@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -93,18 +94,21 @@ def export_onnx(weights: Path, network: str, target: Path, precision: str = "fp3
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.stem}.{os.getpid()}.onnx")
     try:
-        torch.onnx.export(
-            module,
-            (example, example.clone()),
-            str(temporary),
-            dynamo=True,
-            verbose=False,
-            opset_version=OPSET,
-            input_names=["visible", "infrared"],
-            output_names=["fused"],
-            dynamic_shapes=(axes, axes),
-            external_data=False,
-        )
+        with warnings.catch_warnings():
+            # The exporter notes that axes of both inputs share one name, which is the intention.
+            warnings.filterwarnings("ignore", message=".*The axis name.*")
+            torch.onnx.export(
+                module,
+                (example, example.clone()),
+                str(temporary),
+                dynamo=True,
+                verbose=False,
+                opset_version=OPSET,
+                input_names=["visible", "infrared"],
+                output_names=["fused"],
+                dynamic_shapes=(axes, axes),
+                external_data=False,
+            )
         model = onnx.load(str(temporary))
         _strip(model)
         for key, value in (("network", network), ("weights_sha256", sha256_of(weights)), ("precision", precision)):

@@ -36,7 +36,9 @@ def load_network(path: Path, network: str) -> nn.Module:
     try:
         configuration = json.loads(metadata.get("config", "{}"))
         # JSON has no tuples, and a frozen configuration should hold nothing that can change.
-        configuration = {key: tuple(value) if isinstance(value, list) else value for key, value in configuration.items()}
+        configuration = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in configuration.items()
+        }
         module: nn.Module = network_class(network_class.config_class(**configuration))
     except (ValueError, TypeError) as error:
         raise InputError(f"{path}: its configuration is not one of {network}: {error}") from error

@@ -1,0 +1,81 @@
+"""`fusion-ros weights`: list and verify the shipped weights, import the papers' released checkpoints."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from fusion_ros.errors import InputError, JobError
+from fusion_ros.fusion.importers import import_checkpoint, importer_names
+from fusion_ros.fusion.weights import ManifestEntry, models_directory, read_manifest, verify_file
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare `list`, `verify` and `import`."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    for name, summary in (("list", "show the shipped weights"), ("verify", "compare every file with its checksum")):
+        action = actions.add_parser(name, help=summary)
+        action.add_argument("--json", action="store_true", help="print the result as JSON")
+    importing = actions.add_parser("import", help="convert a paper's released checkpoint to safetensors")
+    importing.add_argument("name", metavar="NAME", help=f"network: {', '.join(importer_names())}")
+    importing.add_argument("file", metavar="FILE", type=Path, help="released checkpoint; nothing in it is executed")
+    importing.add_argument("-o", "--output", type=Path, required=True, help="safetensors file to write")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do what was asked.
+
+    Raises:
+        InputError: for a bad checkpoint or manifest.
+        JobError: where `verify` finds a missing or damaged file.
+    """
+    if arguments.action == "import":
+        if arguments.output.suffix != ".safetensors":
+            raise InputError(f"-o {arguments.output}: must end in .safetensors")
+        import_checkpoint(arguments.name, arguments.file, arguments.output)
+        print(f"{arguments.output}: use it with --weights, or as the parameter models.{arguments.name}")
+        return 0
+    entries = list(read_manifest().values())
+    return _verify(entries, arguments.json) if arguments.action == "verify" else _list(entries, arguments.json)
+
+
+def _list(entries: list[ManifestEntry], as_json: bool) -> int:
+    rows = [
+        {
+            "name": entry.name,
+            "task": entry.task,
+            "network": entry.network,
+            "files": list(entry.files),
+            "licence": entry.licence,
+            "data": entry.data,
+            "training": entry.training,
+            "figures": dict(entry.figures),
+        }
+        for entry in entries
+    ]
+    if as_json:
+        print(json.dumps({"directory": str(models_directory()), "models": rows}))
+        return 0
+    print(f"{models_directory()}: {len(rows)} models")
+    for row in rows:
+        print(f"  {row['name']:<12} {row['task']:<13} {', '.join(row['files'])} ({row['licence']})")
+    return 0
+
+
+def _verify(entries: list[ManifestEntry], as_json: bool) -> int:
+    problems: dict[str, str] = {}
+    files = [(name, digest) for entry in entries for name, digest in entry.files.items()]
+    for name, digest in files:
+        try:
+            verify_file(models_directory() / name, digest)
+        except InputError as error:
+            problems[name] = str(error)
+    if as_json:
+        print(json.dumps({"checked": [name for name, _ in files], "problems": problems}))
+    else:
+        for name, _ in files:
+            print(f"  {name}: {'BAD' if name in problems else 'ok'}")
+    if problems:
+        raise JobError(f"{len(problems)} of {len(files)} files are not as shipped: {'; '.join(problems.values())}")
+    return 0
