@@ -12,7 +12,11 @@ from typing import Any
 from fusion_ros.errors import InputError
 
 # name -> module with `Config` and `train(config, out, resume) -> TrainingResult`
-TRAININGS = {"caf": "fusion_ros.training.caf"}
+TRAININGS = {
+    "caf": "fusion_ros.training.caf",
+    "detector": "fusion_ros.training.detector",
+    "segmenter": "fusion_ros.training.segmenter",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

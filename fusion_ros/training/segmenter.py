@@ -1,7 +1,7 @@
 """Trains a semantic segmenter on masks that are estimated from boxes.
 
-The network, YOLO26's semantic segmentation at a smaller width, and its training loop are ultralytics' (AGPL-3.0); what
-is ours is the data: masks from boxes by GrabCut (`data/box_masks.py`), and pictures of all inputs.
+The network (YOLO26 for semantic segmentation) and its training loop are ultralytics' (AGPL-3.0); what is ours is the
+data: masks from boxes by GrabCut (`data/box_masks.py`), and pictures of all inputs.
 """
 
 from __future__ import annotations
@@ -34,9 +34,6 @@ class Config:
     mix: SensorMixConfig = section(SensorMixConfig, "mix")
     network: str = setting("yolo26n-sem.yaml", "ultralytics' description of the network")
     init: str = setting("", "a .pt to start from instead, such as one trained on Cityscapes")
-    depth: float = setting(0.5, "depth of the network, in units of the description", minimum=0.1, maximum=2.0)
-    width: float = setting(0.25, "width of the network, in units of the description", minimum=0.05, maximum=2.0)
-    channels: int = setting(256, "largest number of channels before the width is applied", minimum=64, maximum=2048)
     image_size: int = setting(416, "longer side of a picture", unit="pixels", minimum=64, maximum=2048)
     crop: int = setting(320, "side of what the network sees in training", unit="pixels", minimum=64, maximum=2048)
     batch: int = setting(8, "pictures per step", minimum=1)
@@ -104,7 +101,6 @@ def fit(
         image_size=config.image_size,
         mix=config.mix,
         threads=config.threads,
-        scale=(config.depth, config.width, config.channels),
     )
     start = str(checkpoint) if resume else config.init or config.network
     ultralytics.YOLO(start, task="semantic").train(

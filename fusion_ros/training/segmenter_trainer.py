@@ -92,7 +92,6 @@ class MaskedPairTrainer(SemanticSegmentationTrainer):
     image_size: int
     mix: SensorMixConfig
     threads: int
-    scale: tuple[float, float, int]
 
     @classmethod
     def with_pairs(cls, **bound: Any) -> type[MaskedPairTrainer]:
@@ -114,12 +113,6 @@ class MaskedPairTrainer(SemanticSegmentationTrainer):
             "mix": self.mix,
             "seed": self.args.seed,
         }
-
-    def get_model(self, cfg: Any = None, weights: torch.nn.Module | None = None, verbose: bool = True) -> Any:
-        """Build the network with our own depth, width and largest number of channels."""
-        if isinstance(cfg, dict):
-            cfg = {**cfg, "scales": {"own": list(self.scale)}, "scale": "own"}
-        return super().get_model(cfg, weights, verbose)
 
     def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> MaskedPairDataset:
         """Build the data set of one part: mosaics for training, whole pictures for validation."""
