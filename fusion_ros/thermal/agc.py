@@ -14,6 +14,7 @@ AGC_METHODS = ("none", "minmax", "percentile", "plateau")
 
 # Limits are read from about this many pixels: a percentile of them is within a fraction of a percent of the exact one.
 _SAMPLES = 80_000
+_FEW_SAMPLES = 1_000
 _PLATEAU_BINS = 1024
 
 
@@ -119,8 +120,8 @@ class ThermalAgc:
         values = image[::step, ::step]
         if valid is not None:
             values = values[valid[::step, ::step]]
-            # Rare valid pixels can all lie beside the grid.
-            values = values if values.size else image[valid]
+            # Rare valid pixels can lie beside the grid.
+            values = values if values.size >= _FEW_SAMPLES else image[valid]
         if image.dtype.kind == "f":
             low, high = np.percentile(values.astype(np.float32), (self.config.low, self.config.high))
             return float(low), float(high)
