@@ -43,8 +43,8 @@ SCENES = (
     Scene("glare", 4.0, LOW_SUN, oncoming=1, ahead=1, pedestrians=5, cyclists=1),
     Scene("headlights", 4.5, NIGHTFALL, oncoming=4, ahead=0, pedestrians=5, cyclists=1),
     Scene("dark", 4.5, UNLIT_NIGHT, oncoming=0, ahead=0, pedestrians=7, cyclists=1),
-    Scene("frozen_thermal", 2.5, DAY, oncoming=1, ahead=1, pedestrians=4, cyclists=0),
-    Scene("dropped_rgb", 2.0, DAY, oncoming=1, ahead=1, pedestrians=4, cyclists=1),
+    Scene("frozen_thermal", 2.5, DAY, oncoming=1, ahead=1, pedestrians=4, cyclists=0, thermal_frozen=True),
+    Scene("dropped_rgb", 2.0, DAY, oncoming=1, ahead=1, pedestrians=4, cyclists=1, rgb_silent=True),
     Scene("day", 3.0, DAY, oncoming=1, ahead=1, pedestrians=4, cyclists=1),
 )
 
