@@ -25,8 +25,10 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# One benchmark: make bench BENCHMARKS=benchmarks/pairing.py
+BENCHMARKS ?= $(sort $(wildcard benchmarks/*.py))
 bench: setup
-	$(BIN)/python -m benchmarks $(ARGS)
+	@for script in $(BENCHMARKS); do echo "== $$script"; $(BIN)/python $$script $(ARGS) || exit 1; done
 
 clean:
 	rm -rf .venv build install log out runs .pytest_cache .ruff_cache .mypy_cache .import_linter_cache *.egg-info

@@ -235,8 +235,13 @@ def environment_fits(base: Base) -> bool:
         values.get("version", "").startswith(base.version_text + ".")
         and values.get("include-system-site-packages") == ("true" if base.ros_distro else "false")
         and str(ENVIRONMENT) in activate.read_text()
-        and subprocess.run([str(ENVIRONMENT_PYTHON), "-m", "pip", "--version"], capture_output=True).returncode == 0
+        and pip_works()
     )
+
+
+def pip_works() -> bool:
+    """Tell whether the environment's Python runs and has pip: one that was cut short may have neither."""
+    return subprocess.run([str(ENVIRONMENT_PYTHON), "-m", "pip", "--version"], capture_output=True).returncode == 0
 
 
 def install_ros() -> None:
