@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol
 
-from rosbags.interfaces import Connection, MessageDefinitionFormat
+from rosbags.interfaces import Connection, ConnectionExtRosbag2, MessageDefinitionFormat, QosDurability
 from rosbags.rosbag2 import Reader
 from rosbags.serde import SerdeError
 from rosbags.typesys import get_types_from_idl, get_types_from_msg
@@ -124,6 +124,10 @@ class BagReader:
     def message_count(self) -> int:
         """Messages on all topics."""
         return sum(topic.message_count for topic in self.topics.values())
+
+    def is_latched(self, topic: str) -> bool:
+        """Whether late subscribers to `topic` were to get its last message (durability transient local)."""
+        return any(source.topics[topic].latched for source in self._sources if topic in source.topics)
 
     def require(self, *topics: str) -> None:
         """Check that `topics` were recorded.
@@ -273,7 +277,9 @@ def _open_files(path: Path, files: list[Path], reason: str) -> BagReader:
 def _recorded_topic(connection: Connection) -> RecordedTopic:
     definition = connection.msgdef
     kind = "ros2idl" if definition.format is MessageDefinitionFormat.IDL else "ros2msg"
-    return RecordedTopic(connection.msgtype, definition.data, kind)
+    profiles = connection.ext.offered_qos_profiles if isinstance(connection.ext, ConnectionExtRosbag2) else []
+    latched = any(profile.durability is QosDurability.TRANSIENT_LOCAL for profile in profiles)
+    return RecordedTopic(connection.msgtype, definition.data, kind, latched=latched)
 
 
 def _register(store: Typestore, topic: RecordedTopic) -> None:

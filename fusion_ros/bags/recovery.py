@@ -32,12 +32,14 @@ class RecordedTopic:
         definition: text of the message definition with its dependencies, empty where the file has none.
         definition_format: `ros2msg` or `ros2idl`.
         count: messages that can be read.
+        latched: whether late subscribers were to get the last message (durability transient local).
     """
 
     msgtype: str
     definition: str = ""
     definition_format: str = "ros2msg"
     count: int = 0
+    latched: bool = False
 
 
 @dataclass
@@ -156,7 +158,8 @@ def _chunk_records(chunk: bytes) -> Iterator[tuple[int, bytes]]:
 def _decompressed(data: bytes, compression: str) -> bytes:
     """Decompress the records of a chunk; nothing where it is not whole or the compression is unknown."""
     try:
-        return DECOMPRESSORS[compression](data, len(data))
+        content: bytes = DECOMPRESSORS[compression](data, len(data))
+        return content
     except Exception:
         # Each library has errors of its own for data that ends too early; to us they all mean a chunk that is lost.
         return b""
