@@ -193,6 +193,9 @@ def system_packages(base: Base) -> list[tuple[str, bool]]:
         headers = "import os, sysconfig as s; assert os.path.exists(s.get_paths()['include'] + '/Python.h')"
         packages.append((APT_HEADERS.format(version=version), python_has(base, headers)))
         packages.append((APT_COMPILER, all(shutil.which(name) for name in ("gcc", "g++"))))
+    else:
+        # Not part of a distribution's ros_base. (cv_bridge and message_filters are used where installed.)
+        packages.append((f"ros-{base.ros_distro}-vision-msgs", python_has(base, "import vision_msgs.msg")))
     return packages
 
 
