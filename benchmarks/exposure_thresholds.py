@@ -8,19 +8,18 @@ were read from, and how well the defaults agree with the labels, set by set.
 Night. Labels: MSRS by name (D, N); LLVIP was taken at night; M3SVD's three clips by day; of M3FD's three pictures 00512
 and 03878 at night; RoadScene as judged by eye (`roadscene_night.txt`). RoadScene's blacks are lifted to between 50 and
 126, so that no fixed luminance is dark in all sets: a pixel counts as dark when it is at most `dark_luma` above the
-image's black level (its 0.5th percentile, believed up to `black_limit`; beyond it is fog rather than a lifted black).
+image's black level, which is believed up to `black_limit`.
 Printed for each (black_limit, dark_luma): the best balanced accuracy (each set counts alike) over all shares, and the
-shares that come within 0.005 of it. Chosen: the lowest black_limit within 0.015 of the best of all, so that fog is not
-taken for night; in that row, of those within 0.01 of its best, the dark_luma with the widest range of good shares; of
-it the middle.
+shares that come within 0.005 of it. Chosen: of the pairs within 0.01 of the best, the one with the widest range of good
+shares (the least black_limit where that is the same); dark_enter is the middle of the range, dark_exit its lower end.
 
 Glare. Label: a connected over-exposed area that could hide the car ahead, that is, as large as the nearest car of the
 median RoadScene picture. Lamps, headlights and their halos stay below that. Chosen: the `glare_luma` and the share of
-over-exposed pixels with the best balanced accuracy.
+over-exposed pixels with the best balanced accuracy; glare_enter and glare_exit from the range of good shares as above.
 
-Exit thresholds. How much a share changes within one dwell time in real video (95th percentile): less than that is no
-change of light. Only the first four fifths of each set (by name) are used to choose; the last fifth shows the result
-(RoadScene's last fifth happens to be all night).
+Dwell. How much a share changes within one dwell time in real video (95th percentile) shows whether the distance between
+enter and exit thresholds is enough. Only the first four fifths of each set (by name) are used to choose; the last fifth
+shows the result (RoadScene's last fifth happens to be all night, and mostly lit streets).
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion_ros.exposure import ExposureAnalyzer, ExposureConfig, SelectorConfig
-from fusion_ros.exposure.analyzer import BLACK_PERCENTILE
+from fusion_ros.exposure.analyzer import black_level
 
 HERE = Path(__file__).resolve().parent
 CLIP_STEP = 10
@@ -95,8 +94,7 @@ def measured(collection: str, name: str, image: NDArray[np.uint8], night: bool, 
 
 
 def dark_share(picture: Picture, black_limit: int, dark_luma: int) -> float:
-    black = min(int(np.searchsorted(picture.cumulative, BLACK_PERCENTILE / 100)), black_limit)
-    return float(picture.cumulative[min(255, black + dark_luma)])
+    return float(picture.cumulative[black_level(picture.cumulative, black_limit) + dark_luma])
 
 
 def balanced(shown: list[Picture], truth: NDArray[np.bool_], found: NDArray[np.bool_]) -> float:
@@ -183,7 +181,7 @@ def main() -> int:
 
     selector = SelectorConfig()
     print(
-        "\nEXIT: change within the dwell time of {:.1f} s, 95th percentile: over-exposed {:.4f}, dark {:.4f}".format(
+        "\nDWELL: change within the dwell time of {:.1f} s, 95th percentile: over-exposed {:.4f}, dark {:.4f}".format(
             selector.dwell, *changes_within(data, selector.dwell)
         )
     )

@@ -293,8 +293,8 @@ class FusionPipeline:
         chosen = stages.selector.update(reading, pair.rgb.stamp_ns)
         mode = chosen if mode == AUTO else mode
         rgb = watch.time("resize", lambda: _resized(rgb, self._output_shape(shape)))
-        if thermal is None or (problem is not None and mode != "rgb"):
-            answer = Answer(rgb, "rgb", problem)
+        if thermal is None or problem is not None:
+            answer = Answer(rgb, "rgb", None if mode == "rgb" else problem)
         else:
             answer = watch.time("fusion", lambda: self._fusion.fuse(mode, rgb, thermal))
         return FusedFrame(

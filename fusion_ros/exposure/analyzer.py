@@ -12,8 +12,9 @@ from fusion_ros.configuration import setting, validate
 from fusion_ros.errors import InputError
 from fusion_ros.types import ExposureReading
 
-# Share of the image, in percent, that is at or below its black level: more than dead pixels, less than a shadow.
-BLACK_PERCENTILE = 0.5
+# Share of the image, in percent, at or below its black level and at or above its white level: more than dead pixels and
+# sparks, less than a shadow or a lamp.
+_EXTREME_PERCENTILE = 0.5
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,11 @@ class ExposureConfig:
 
     glare_luma: int = setting(250, "luminance from which a pixel counts as over-exposed", minimum=1, maximum=255)
     dark_luma: int = setting(
-        40, "luminance above the image's black level up to which a pixel counts as dark", minimum=0, maximum=254
+        50, "luminance above the image's black level up to which a pixel counts as dark", minimum=0, maximum=254
     )
     black_limit: int = setting(
         80,
-        "highest black level that is believed; a scene without anything darker is foggy rather than dark",
+        "highest black level that is taken for lifted blacks",
         minimum=0,
         maximum=254,
     )
@@ -53,7 +54,7 @@ class ExposureAnalyzer:
     """Reads the exposure of a frame from a regular grid of its pixels; has no memory.
 
     Dark is measured from the image's own black level, because cameras that brighten night scenes, and video with
-    lifted blacks, put black at 50 or more where others have it at 5.
+    lifted blacks, put black at 50 or more where others have it at 5 (see `black_level`).
     """
 
     def __init__(self, config: ExposureConfig | None = None) -> None:
@@ -78,10 +79,26 @@ class ExposureAnalyzer:
         luma = sampled if sampled.ndim == 2 else cv2.cvtColor(sampled, cv2.COLOR_BGR2GRAY)
         cumulative = np.cumsum(np.bincount(luma.ravel(), minlength=256))
         total = float(luma.size)
-        black = int(np.searchsorted(cumulative, BLACK_PERCENTILE / 100.0 * total))
-        dark_up_to = min(black, self.config.black_limit) + self.config.dark_luma
+        dark_up_to = black_level(cumulative, self.config.black_limit) + self.config.dark_luma
         return ExposureReading(
             glare_fraction=1.0 - float(cumulative[self.config.glare_luma - 1]) / total,
             dark_fraction=float(cumulative[dark_up_to]) / total,
             mean_luma=float(luma.mean()),
         )
+
+
+def black_level(cumulative: NDArray[np.generic], limit: int) -> int:
+    """How far the blacks of an image are lifted.
+
+    It is the image's lowest luminance (0.5th percentile), but no more than `limit`, and no more than half of the
+    distance to the highest: in a night scene with lifted blacks there are lamps, whereas a flat image has a high
+    minimum only because it is flat.
+
+    Args:
+        cumulative: (256,) number or share of pixels up to each luminance.
+        limit: see `ExposureConfig.black_limit`.
+    """
+    total = float(cumulative[-1])
+    black = int(np.searchsorted(cumulative, _EXTREME_PERCENTILE / 100.0 * total))
+    white = int(np.searchsorted(cumulative, (1.0 - _EXTREME_PERCENTILE / 100.0) * total))
+    return min(black, limit, (white - black) // 2)

@@ -23,10 +23,10 @@ class SelectorConfig:
         InputError: a value out of range, or an exit threshold above its enter threshold.
     """
 
-    glare_enter: float = setting(0.035, "over-exposed share that calls for epofusion", minimum=0.0, maximum=1.0)
-    glare_exit: float = setting(0.03, "over-exposed share below which epofusion is left", minimum=0.0, maximum=1.0)
-    dark_enter: float = setting(0.42, "dark share that calls for dfvo", minimum=0.0, maximum=1.0)
-    dark_exit: float = setting(0.30, "dark share below which dfvo is left", minimum=0.0, maximum=1.0)
+    glare_enter: float = setting(0.038, "over-exposed share that calls for epofusion", minimum=0.0, maximum=1.0)
+    glare_exit: float = setting(0.035, "over-exposed share below which epofusion is left", minimum=0.0, maximum=1.0)
+    dark_enter: float = setting(0.49, "dark share that calls for dfvo", minimum=0.0, maximum=1.0)
+    dark_exit: float = setting(0.42, "dark share below which dfvo is left", minimum=0.0, maximum=1.0)
     dwell: float = setting(0.5, "time a change must be called for before it is made", unit="s", minimum=0.0, maximum=60)
 
     def __post_init__(self) -> None:

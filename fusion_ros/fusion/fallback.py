@@ -147,15 +147,12 @@ class FallbackFusion:
                 self._note_failure(mode, error)
 
     def fuse(self, mode: str, rgb_bgr: NDArray[np.uint8], thermal: NDArray[np.uint8]) -> Answer:
-        """Fuse one pair.
+        """Fuse one pair; never raises.
 
         Args:
             mode: any of `NETWORK_MODES` and `CLASSICAL_MODES`.
             rgb_bgr: (H, W, 3) uint8.
             thermal: (H, W) uint8, on the same grid.
-
-        Raises:
-            InputError: the images do not fit together (then no model is to blame).
         """
         self._count_down()
         reason = None
@@ -166,8 +163,6 @@ class FallbackFusion:
             if model is not None and problem is None:
                 try:
                     image = model.fuse(rgb_bgr, thermal)
-                except InputError:
-                    raise
                 except Exception as error:
                     problem = self._note_failure(candidate, error)
                 else:
