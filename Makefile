@@ -20,10 +20,10 @@ test: setup
 	$(BIN)/python -m pytest $(ARGS)
 
 lint: setup
-	$(BIN)/ruff check
-	$(BIN)/ruff format --check
-	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/python -m ruff check
+	$(BIN)/python -m ruff format --check
+	$(BIN)/python -m mypy
+	$(BIN)/python -c "from importlinter.cli import lint_imports_command; lint_imports_command()"
 
 # One benchmark: make bench BENCHMARKS=benchmarks/pairing.py
 BENCHMARKS ?= $(sort $(wildcard benchmarks/*.py))

@@ -125,22 +125,29 @@ def candidate_names() -> list[str]:
 
 
 def probe(name: str) -> Base | None:
-    """Ask the interpreter `name` for its version and whether it sees a ROS 2; None where it does not run."""
+    """Ask the interpreter `name` for its version and whether it sees a ROS 2; None where it does not run.
+
+    A virtual environment's interpreter, such as that of an activated `.venv`, stands for the one it was made from.
+    """
     executable = shutil.which(name)
     if executable is None:
         return None
     code = (
         "import sys, importlib.util as u, os\n"
         "print(sys.version_info[0], sys.version_info[1])\n"
-        "print(sys.executable)\n"
+        "print(os.path.realpath(sys.executable))\n"
+        "print(os.path.realpath(sys._base_executable) if sys.prefix != sys.base_prefix else '')\n"
         "print(os.environ.get('ROS_DISTRO', 'unknown') if u.find_spec('rclpy') else '')\n"
     )
     result = subprocess.run([executable, "-c", code], capture_output=True, text=True, env=clean_environment())
     lines = result.stdout.splitlines()
-    if result.returncode != 0 or len(lines) < 2:
+    if result.returncode != 0 or len(lines) < 4:
         return None
-    major, minor = lines[0].split()
-    return Base(lines[1], (int(major), int(minor)), lines[2] if len(lines) > 2 and lines[2] else None)
+    version, itself, made_from, ros = lines
+    if made_from:
+        return probe(made_from)
+    major, minor = version.split()
+    return Base(itself, (int(major), int(minor)), ros or None)
 
 
 def range_text() -> str:

@@ -175,3 +175,10 @@ def test_a_users_own_library_path_is_kept(setup, monkeypatch):
     monkeypatch.delenv("_ROS_WHEELS_BOOTSTRAP_COMPLETE", raising=False)
     monkeypatch.setenv("LD_LIBRARY_PATH", "/opt/ros/humble/lib")
     assert setup.clean_environment()["LD_LIBRARY_PATH"] == "/opt/ros/humble/lib"
+
+
+@pytest.mark.skipif(sys.prefix == sys.base_prefix, reason="the tests do not run in a virtual environment")
+def test_an_activated_environment_stands_for_the_python_it_was_made_from(setup):
+    found = setup.probe(sys.executable)
+    assert Path(found.executable).is_relative_to(Path(sys.base_prefix).resolve())
+    assert found == setup.probe(found.executable)
