@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -69,14 +72,16 @@ class SobelProjection(nn.Module):
 def attend(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
     """softmax(scale q k^T) v over pixels: (N, d, h, w), (N, d, h, w), (N, C, h, w) -> (N, C, h, w).
 
-    The result is exact: a query's softmax needs all keys but no other query, so queries are taken a slice at a time, and
-    at most `MAP_ELEMENTS` of the map live at once (one query's row, where that is longer). With gradients, each slice is
-    computed again on the way back. A fused kernel for the whole map exists only where values are as narrow as keys (here
-    they are 256 to 32). An exported graph goes by rows of the query image, which works for every size.
+    The result is exact: a query's softmax needs all keys but no other query, so queries are taken a slice at a time,
+    and at most `MAP_ELEMENTS` of the map live at once (one query's row, where that is longer). With gradients, each
+    slice is computed again on the way back. On a CPU a fused kernel for the whole map exists only where values are as
+    narrow as keys (here they are 256 to 32). A traced graph (ONNX export with `dynamo=False`) keeps the loop, for
+    every size of image; torch's newer exporter fails on loops over a symbolic number of slices.
     """
-    if torch.compiler.is_exporting():
-        return _attend_by_rows(query * scale, key, value)
     queries, keys, values = _tokens(query), _tokens(key), _tokens(value)
+    if torch.jit.is_tracing():  # type: ignore[attr-defined]
+        traced = _scripted_loop()(queries * scale, keys, values, MAP_ELEMENTS)
+        return traced.transpose(1, 2).reshape(value.shape[0], value.shape[1], query.shape[2], query.shape[3])
     keep_graph = torch.is_grad_enabled() and any(part.requires_grad for part in (query, key, value))
     pieces = []
     for part in queries.split(max(1, MAP_ELEMENTS // (keys.shape[0] * keys.shape[1])), dim=1):
@@ -98,22 +103,21 @@ def _attend_slice(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Te
     return gathered.squeeze(1)
 
 
-def _attend_by_rows(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """`attend`, scaled, as one loop over the rows of the query image in the exported graph.
+def _attend_in_loop(query: Tensor, key: Tensor, value: Tensor, map_elements: int) -> Tensor:
+    step = map_elements // key.shape[1] + 1
+    transposed = key.transpose(1, 2)
+    pieces: list[Tensor] = []
+    for index in range((query.shape[1] + step - 1) // step):
+        part = query[:, index * step : (index + 1) * step]
+        pieces.append(torch.bmm(torch.softmax(torch.bmm(part, transposed), dim=-1), value))
+    return torch.cat(pieces, dim=1)
 
-    Keys and values enter the loop as images: torch's exporter loses the size of flattened ones.
-    """
-    from torch._higher_order_ops import scan
 
-    images = value.permute(0, 2, 3, 1)
-
-    def attend_row(carry: Tensor, row: Tensor) -> tuple[Tensor, Tensor]:
-        weights = torch.softmax(torch.bmm(row, key.flatten(2)), dim=-1)
-        return carry.clone(), torch.bmm(weights, images.flatten(1, 2))
-
-    _, rows = scan(attend_row, query.new_zeros(1), query.permute(2, 0, 3, 1))
-    gathered: Tensor = rows.permute(1, 3, 0, 2)
-    return gathered
+@functools.cache
+def _scripted_loop() -> Callable[[Tensor, Tensor, Tensor, int], Tensor]:
+    """`_attend_in_loop` with its loop kept: tracing would unroll it for one size of image."""
+    scripted: Callable[[Tensor, Tensor, Tensor, int], Tensor] = torch.jit.script(_attend_in_loop)
+    return scripted
 
 
 class HyperCrossAttention(nn.Module):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from torch import nn
@@ -30,7 +31,7 @@ class CBL(nn.Sequential):
 
 def chain(channels: Sequence[int], momentum: float) -> nn.Sequential:
     """CBL after CBL through the given channels."""
-    return nn.Sequential(*(CBL(a, b, momentum) for a, b in zip(channels[:-1], channels[1:], strict=True)))
+    return nn.Sequential(*(CBL(a, b, momentum) for a, b in itertools.pairwise(channels)))
 
 
 class Decoder(nn.Sequential):

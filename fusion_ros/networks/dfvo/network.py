@@ -26,7 +26,7 @@ class DFVOConfig:
     """Variant of `DFVONet`.
 
     Attributes:
-        topology: `"repaired"` (2.5 M parameters in use at inference) or `"released"` (9.57 M), for the released weights.
+        topology: `"repaired"` (2.5 M parameters in use at inference) or `"released"` (9.57 M), for released weights.
         channels: channels of the encoders at full resolution, first to last.
         attention_channels: channels of the values in the attention.
         key_channels: channels of its queries and keys.
@@ -74,8 +74,8 @@ class Downsample(nn.Sequential):
 class Upsample(nn.Module):
     """Tokens back to full resolution: (N, C', H/4, W/4) -> (N, C, H, W).
 
-    The released transposed convolution has stride 4 and dilation 2 and reaches one pixel in four; the others are its bias,
-    a grid in the base features. Repaired: convolution, then bilinear enlargement.
+    The released transposed convolution has stride 4 and dilation 2 and reaches one pixel in four; the others are its
+    bias, a grid in the base features. Repaired: convolution, then bilinear enlargement.
     """
 
     def __init__(self, channels: int, out_channels: int, *, released: bool) -> None:
@@ -190,13 +190,11 @@ class DFVONet(nn.Module):
 
     def _tokens(self, image: Tensor, encode: nn.Module, down: nn.Module, strips: list[Strip]) -> Tensor:
         pieces = [strip.core(down(encode(image[:, :, strip.start : strip.stop])), STRIDE) for strip in strips]
-        tokens = pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=2)
-        # The same shape again, but one that torch's exporter sees through.
-        return tokens.reshape(*tokens.shape[:2], image.shape[2] // STRIDE, image.shape[3] // STRIDE)
+        return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=2)
 
     def _strips(self, image: Tensor) -> list[Strip]:
         height = image.shape[2]
-        if torch.compiler.is_exporting():
+        if torch.jit.is_tracing():  # type: ignore[attr-defined]
             return [Strip(0, 0, height, height)]
         whole_rows = self.config.strip_pixels // (image.shape[0] * image.shape[3])
         if height <= whole_rows:
