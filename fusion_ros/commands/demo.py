@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mode", default=defaults["mode"], choices=MODES, help="fusion mode (%(default)s)")
     parser.add_argument("--device", default=defaults["device"], help="auto, cpu, cuda or cuda:N (%(default)s)")
     parser.add_argument("--backend", default=defaults["backend"], help="auto, torch, onnx or tensorrt (%(default)s)")
-    parser.add_argument("--seed", type=int, default=defaults["seed"], help="seed of the simulated drive (%(default)s)")
+    parser.add_argument("--seed", type=int, metavar="N", help="seed of the simulated drive (always the same one)")
     parser.add_argument(
         "--rate", type=float, metavar="R", help="speed of the replay (what this machine keeps up with, at most 1.0)"
     )

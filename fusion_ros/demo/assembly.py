@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from fusion_ros.configuration import values_of
-from fusion_ros.demo.timing import FrameClock, pairs_of, value_in_force, value_published_with
+from fusion_ros.demo.timing import FrameClock, pairs_of, phase_of, value_in_force, value_published_with
 from fusion_ros.demo.truth import BagContent
 from fusion_ros.exposure import SelectorConfig
 from fusion_ros.report.record import (
@@ -107,12 +107,13 @@ def _drops(received: Received, clock: FrameClock) -> list[DropCount]:
 
 def _notes(received: Received, clock: FrameClock) -> list[DiagnosticsNote]:
     """Messages that differ in their numbers only count as one."""
-    notes: dict[tuple[str, int, str], DiagnosticsNote] = {}
+    notes: dict[tuple[str, int, str, str], DiagnosticsNote] = {}
     for health in received.health:
-        key = (health.node, health.level, _NUMBER.sub("#", health.message))
+        phase = phase_of(received, health.published_ns)
+        key = (health.node, health.level, _NUMBER.sub("#", health.message), phase)
         before = notes.get(key)
         count = before.count + 1 if before else 1
         first_ns = before.stamp_ns if before else clock.stamp_at(health.published_ns)
         message = before.message if before else health.message
-        notes[key] = DiagnosticsNote(health.node, health.level, message, first_ns, count)
+        notes[key] = DiagnosticsNote(health.node, health.level, message, first_ns, count, phase)
     return list(notes.values())

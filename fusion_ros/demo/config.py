@@ -20,7 +20,7 @@ class DemoConfig:
         mode: fusion mode, one of `fusion_ros.pipeline.MODES`.
         device: `auto`, `cpu` or `cuda[:n]`.
         backend: `auto`, `torch`, `onnx` or `tensorrt`.
-        seed: seed of the simulated drive.
+        seed: seed of the simulated drive, None for its default.
         rate: speed of the replay, 1.0 for real time; None to slow down to what this machine can keep up with.
         composed: all nodes in one process.
         keep_bag: leave the replayed bag in `out/bag`.
@@ -37,7 +37,7 @@ class DemoConfig:
     mode: str = "auto"
     device: str = "auto"
     backend: str = "auto"
-    seed: int = 0
+    seed: int | None = None
     rate: float | None = None
     composed: bool = False
     keep_bag: bool = False

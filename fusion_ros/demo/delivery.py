@@ -20,7 +20,7 @@ def silent_stages(received: Received, nodes: Sequence[str]) -> list[str]:
     return [name for name, count in delivered if not count and (name == graph.PLAYER or name in nodes)]
 
 
-def behind(received: Received, pair_count: int) -> list[str]:
+def behind(received: Received, nodes: Sequence[str], pair_count: int) -> list[str]:
     """Sentences about stages that answered clearly fewer frames than they were given."""
     counts = received.counts()
     stages = [
@@ -31,5 +31,5 @@ def behind(received: Received, pair_count: int) -> list[str]:
     return [
         f"{name} answered {done} of {given} {what}; the rest was superseded by newer ones or lost."
         for name, done, given, what in stages
-        if given and done < 0.8 * given
+        if name in nodes and given and done < 0.8 * given
     ]

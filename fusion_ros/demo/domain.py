@@ -36,9 +36,8 @@ def is_free(domain: int) -> bool:
 
 def domain_environment(domain: int) -> dict[str, str]:
     """Environment variables that keep a process in `domain` and on this machine."""
-    return {
-        "ROS_DOMAIN_ID": str(domain),
-        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-        # Humble knows only this one.
-        "ROS_LOCALHOST_ONLY": os.environ.get("ROS_LOCALHOST_ONLY", "0" if "ROS_DISTRO" not in os.environ else "1"),
-    }
+    variables = {"ROS_DOMAIN_ID": str(domain), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+    if os.environ.get("ROS_DISTRO") == "humble":
+        # It does not know the range yet; later ones warn of this variable.
+        variables["ROS_LOCALHOST_ONLY"] = "1"
+    return variables

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -18,6 +19,8 @@ from fusion_ros.report.record import LogNote
 # Nodes promise to be gone four seconds after SIGINT, whatever they are computing.
 GRACE = 8.0
 _TAIL_LINES = 15
+# rclpy writes `[WARN] [1700000000.123456789] [fusion]: text`; without the time, repeats are one line.
+_TIME = re.compile(r"\[(\d+\.\d+)\] ?")
 _LOUD = ("[WARN]", "[ERROR]", "[FATAL]", "Traceback", "Error:")
 
 
@@ -88,13 +91,21 @@ class ProcessGroup:
             process.wait()
         return {name: process.returncode for name, process in self._processes.items()}
 
-    def warnings(self) -> list[LogNote]:
-        """Warning and error lines of all logs, each distinct line of a process once, with its count."""
+    def warnings(self, phase_of: Callable[[int], str]) -> list[LogNote]:
+        """Warning and error lines of all logs, each distinct line of a process and phase once, with its count.
+
+        Args:
+            phase_of: names the phase of a time in nanoseconds since the epoch; asked for lines that carry a time.
+        """
         notes: list[LogNote] = []
         for name in self._processes:
             text = self.log_path(name).read_text(encoding="utf-8", errors="replace")
-            loud = Counter(_without_time(line) for line in text.splitlines() if any(mark in line for mark in _LOUD))
-            notes += [LogNote(name, line, count) for line, count in loud.items()]
+            loud: Counter[tuple[str, str]] = Counter()
+            for line in text.splitlines():
+                if any(mark in line for mark in _LOUD):
+                    time_ns = _time_ns(line)
+                    loud[_TIME.sub("", line.strip(), count=1), "" if time_ns is None else phase_of(time_ns)] += 1
+            notes += [LogNote(name, line, count, phase) for (line, phase), count in loud.items()]
         return notes
 
     def __enter__(self) -> ProcessGroup:
@@ -113,7 +124,6 @@ def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
             os.killpg(process.pid, number)
 
 
-def _without_time(line: str) -> str:
-    """Drop rclpy's time, `[WARN] [1700000000.123456789] [fusion]: text`, so that repeats are one."""
-    parts = line.strip().split(" ")
-    return " ".join(part for part in parts if not (part.startswith("[") and part[1:2].isdigit() and part.endswith("]")))
+def _time_ns(line: str) -> int | None:
+    found = _TIME.search(line)
+    return None if found is None else int(float(found[1]) * 1e9)

@@ -25,6 +25,7 @@ from fusion_ros.demo.pace import frame_period_s
 from fusion_ros.demo.processes import ProcessGroup
 from fusion_ros.demo.recording import make_recording
 from fusion_ros.demo.session import FIRST_RATE, Progress, Session, SessionOutcome
+from fusion_ros.demo.timing import phase_of
 from fusion_ros.demo.truth import BagContent, read_content
 from fusion_ros.errors import JobError
 from fusion_ros.ros import graph
@@ -87,14 +88,19 @@ def _replay(
         bag_rate=FIRST_RATE if config.rate is None else config.rate,
         bag_loop=False,
     )
-    # A frame of the recording may wait for slow hardware; the report shows how long it took.
-    specs = tuple(
-        spec if spec.name == graph.PLAYER else replace(spec, parameters={**spec.parameters, "max_age": 5.0})
-        for spec in specs
-    )
+    specs = tuple(_told(spec, content.slop) for spec in specs)
     period = frame_period_s(content.rgb_stamps)
     session = Session(config, specs, NODES, group, images, domain, content.pair_count, period, progress)
     return session.run()
+
+
+def _told(spec: graph.NodeSpec, slop: float) -> graph.NodeSpec:
+    """Add what a demo needs beyond the defaults: a player that waits for us, and a slop that suits the recording."""
+    if spec.name == graph.PLAYER:
+        return replace(spec, parameters={**spec.parameters, "autostart": False})
+    if spec.executable in ("fusion_node", "pipeline_node"):
+        return replace(spec, parameters={**spec.parameters, "sync.slop": slop})
+    return spec
 
 
 def _report(
@@ -117,11 +123,12 @@ def _report(
         tell: Callable[[int, int], None] = lambda done, total: progress("report", done, total)  # noqa: E731
         pictures = outputs.write_video(config.out / outputs.VIDEO, bag, frames, images, names, tell)
     shortfalls = [f"{stage} delivered nothing." for stage in silent]
-    shortfalls += behind(received, content.pair_count) + outcome.shortfalls
+    shortfalls += behind(received, NODES, content.pair_count) + outcome.shortfalls
     if content.damage:
         shortfalls.append(f"The recording is damaged: {content.damage}.")
     measures = {
         "replay speed": _speed(config, outcome),
+        "largest stamp difference of a pair": f"{content.slop * 1e3:.0f} ms (sync.slop)",
         "nodes active after": f"{outcome.start_s:.1f} s",
         "replay took": f"{outcome.replay_s:.1f} s for {(content.end_ns - content.start_ns) / 1e9:.1f} s of recording",
         "everything took": f"{time.monotonic() - begun:.1f} s",
@@ -133,7 +140,7 @@ def _report(
         content,
         pictures=pictures,
         facts=describe_run(config, received, measures),
-        log_notes=group.warnings(),
+        log_notes=group.warnings(lambda time_ns: phase_of(received, time_ns)),
         shortfalls=shortfalls,
     )
     numbers = outputs.write_documents(config.out, record)

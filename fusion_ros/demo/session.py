@@ -25,6 +25,9 @@ _PACE_PERIOD = 1.0
 _DRAIN_QUIET = 1.5
 _DRAIN_LIMIT = 20.0
 _ERROR = 2
+_PLAYER_TIMEOUT = 30.0
+# Discovery on one machine takes a tenth of this.
+_MATCHING = 1.0
 
 
 @dataclass
@@ -99,7 +102,7 @@ class Session:
             self._wait_until_active(collector)
             outcome.start_s = time.monotonic() - begun
             begun = time.monotonic()
-            self._processes.start(PLAYER, command(self._specs[-1]))
+            self._start_player(collector)
             self._replay(collector, outcome, begun)
             self._drain(collector)
             outcome.replay_s = time.monotonic() - begun
@@ -125,6 +128,15 @@ class Session:
                     f"{missing[0]}: not active after {self._config.start_timeout:g} s; {self._last_words(missing[0])}"
                 )
             time.sleep(_POLL)
+
+    def _start_player(self, collector: Collector) -> None:
+        """Start the player, let its publishers and everybody's subscriptions find each other, then let it play."""
+        self._processes.start(PLAYER, command(self._specs[-1]))
+        if not collector.move_player("configure", _PLAYER_TIMEOUT):
+            raise JobError(f"{PLAYER}: cannot be configured; {self._last_words(PLAYER)}")
+        time.sleep(_MATCHING)
+        if not collector.move_player("activate", _PLAYER_TIMEOUT):
+            raise JobError(f"{PLAYER}: cannot be activated; {self._last_words(PLAYER)}")
 
     def _replay(self, collector: Collector, outcome: SessionOutcome, begun: float) -> None:
         """Follow the replay until the player has ended."""

@@ -12,6 +12,8 @@ ValueT = TypeVar("ValueT")
 
 # The fusion node publishes what belongs to one frame within a few milliseconds; frames are much further apart.
 SAME_FRAME_NS = 20_000_000
+# The last frames are still being worked on, and diagnostics come once a second.
+SETTLING_NS = 1_000_000_000
 
 
 def value_in_force(changes: Sequence[tuple[int, ValueT]], published_ns: int) -> ValueT | None:
@@ -30,6 +32,17 @@ def value_published_with(values: Sequence[tuple[int, ValueT]], published_ns: int
     if time_ns is None or abs(time_ns - published_ns) > SAME_FRAME_NS:
         return None
     return value
+
+
+def phase_of(received: Received, time_ns: int) -> str:
+    """Empty while camera images were published, else `before the replay` or `after the replay`.
+
+    Nodes rightly complain of silent cameras then; whoever reads it should know that this was no fault of the cameras.
+    """
+    times = [*received.rgb.values(), *received.thermal.values()]
+    if not times or time_ns < min(times):
+        return "before the replay"
+    return "after the replay" if time_ns > max(times) + SETTLING_NS else ""
 
 
 class FrameClock:

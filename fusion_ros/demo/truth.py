@@ -7,16 +7,18 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 
 from fusion_ros.bags.decoding import header_stamp_ns, read_detections, read_frame, read_label_info
 from fusion_ros.bags.reader import BagReader, open_bag
+from fusion_ros.demo.pace import frame_period_s
 from fusion_ros.pairing import PairingConfig, pair_offline
 from fusion_ros.types import Detections, Frame
 
 RGB_TOPIC = "/rgb/image"
 THERMAL_TOPIC = "/thermal/image"
 TRUE_BOXES_TOPIC = "/ground_truth/detections"
-TRUE_LABELS_TOPIC = "/ground_truth/label_info"
+TRUE_LABELS_TOPIC = "/ground_truth/detections/label_info"
 CONDITION_TOPIC = "/ground_truth/condition"
 
 # Thermal frames further away than this are not shown beside an RGB frame.
@@ -35,6 +37,7 @@ class BagContent:
         pair_count: pairs that the nodes' matcher makes of them.
         conditions: (from stamp, scene condition) at each change.
         truth: true boxes by header stamp.
+        slop: largest stamp difference of a pair with which the recording is best paired, seconds.
         damage: what of the bag could not be read, or None.
     """
 
@@ -45,6 +48,7 @@ class BagContent:
     pair_count: int
     conditions: Sequence[tuple[int, str]] = ()
     truth: dict[int, Detections] = field(default_factory=dict)
+    slop: float = PairingConfig.slop
     damage: str | None = None
 
     def condition_at(self, stamp_ns: int) -> str | None:
@@ -66,9 +70,13 @@ def read_content(path: Path) -> BagContent:
         conditions: list[tuple[int, str]] = []
         truth: dict[int, Detections] = {}
         known = [RGB_TOPIC, THERMAL_TOPIC, TRUE_BOXES_TOPIC, CONDITION_TOPIC]
+        delays: list[int] = []
         for message in bag.messages([topic for topic in known if topic in bag.topics]):
             if message.topic in stamps:
-                stamps[message.topic].append(header_stamp_ns(bag.decode(message)))
+                stamp_ns = header_stamp_ns(bag.decode(message))
+                stamps[message.topic].append(stamp_ns)
+                if message.topic == RGB_TOPIC:
+                    delays.append(message.stamp_ns - stamp_ns)
             elif message.topic == TRUE_BOXES_TOPIC:
                 stamp_ns, boxes = read_detections(bag, message, names)
                 truth[stamp_ns] = boxes
@@ -77,11 +85,23 @@ def read_content(path: Path) -> BagContent:
                 if not conditions or conditions[-1][1] != label:
                     conditions.append((message.stamp_ns, label))
         damage = bag.damage
+    # The condition has no header: it is recorded when the RGB image is, which is a little after its exposure.
+    delay = round(median(delays)) if delays else 0
+    conditions = [(stamp_ns - delay, label) for stamp_ns, label in conditions]
     rgb, thermal = stamps[RGB_TOPIC], stamps[THERMAL_TOPIC]
-    pairs, _ = pair_offline(rgb, thermal, PairingConfig())
+    slop = suitable_slop(rgb)
+    pairs, _ = pair_offline(rgb, thermal, PairingConfig(slop=slop))
     all_stamps = rgb + thermal
     start, end = min(all_stamps, default=0), max(all_stamps, default=0)
-    return BagContent(start, end, rgb, thermal, len(pairs), conditions, truth, damage)
+    return BagContent(start, end, rgb, thermal, len(pairs), conditions, truth, slop, damage)
+
+
+def suitable_slop(rgb_stamps: Sequence[int]) -> float:
+    """Half the RGB camera's period, between the default and 0.1 s: every thermal frame then finds a partner.
+
+    A larger slop gives worse pairs, not more of them; the default suits cameras of 17 Hz and more.
+    """
+    return round(min(0.1, max(PairingConfig.slop, frame_period_s(rgb_stamps) / 2)), 3)
 
 
 def frames_at(bag: BagReader, stamps: Sequence[int]) -> Iterator[tuple[int, Frame | None, Frame | None]]:

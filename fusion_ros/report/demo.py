@@ -299,23 +299,25 @@ def _detections(record: DemoRecord) -> Markup:
 
 
 def _messages(record: DemoRecord) -> Markup:
+    ordered = sorted(record.diagnostics, key=lambda note: (note.phase != "", -note.level, note.stamp_ns))
     rows: list[list[Cell]] = [
-        [record.seconds(n.stamp_ns), n.node, LEVELS.get(n.level, str(n.level)), n.message, n.count]
-        for n in sorted(record.diagnostics, key=lambda note: note.stamp_ns)
+        [n.phase or record.seconds(n.stamp_ns), n.node, LEVELS.get(n.level, str(n.level)), n.message, n.count]
+        for n in ordered
     ]
-    table = Table(["first at (s)", "node", "level", "message", "times"], rows, "Diagnostics received", digits=1)
-    parts = [table.render() if rows else Markup('<p class="empty">No diagnostics were received.</p>')]
-    if record.log_notes:
-        lines = Markup("").join(
-            Markup("<li>{}: <code>{}</code>{}</li>").format(
-                n.process, n.line, f" ({n.count} times)" if n.count > 1 else ""
-            )
-            for n in record.log_notes
-        )
-        parts.append(Markup("<h3>Warnings and errors in the log</h3><ul>{}</ul>").format(lines))
-    else:
-        parts.append(Markup("<p>No warnings or errors in the log.</p>"))
-    return Markup("").join(parts)
+    headers = ["first at (s)", "node", "level", "message", "times"]
+    diagnostics = (
+        Table(headers, rows, "Diagnostics received", digits=1).render()
+        if rows
+        else Markup('<p class="empty">No diagnostics were received.</p>')
+    )
+    if not record.log_notes:
+        return diagnostics + Markup("<p>No warnings or errors in the log.</p>")
+    lines: list[list[Cell]] = [
+        [note.process, Markup("<code>{}</code>").format(note.line), note.phase or "during", note.count]
+        for note in sorted(record.log_notes, key=lambda note: note.phase != "")
+    ]
+    log = Table(["process", "line", "when", "times"], lines, "Warnings and errors in the log")
+    return diagnostics + log.render()
 
 
 def _facts(record: DemoRecord) -> Markup:

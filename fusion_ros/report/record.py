@@ -29,7 +29,8 @@ class FrameRecord:
         skew_ms: thermal stamp minus RGB stamp, milliseconds, None where the frame was not made from a pair.
         detections: boxes published for the frame, None where the detector skipped it.
         has_mask: a segmentation mask was published for the frame.
-        truth: ground-truth boxes (confidence 1) of the frame, None where there is no ground truth.
+        truth: ground-truth boxes of the frame, their confidence the share that nothing covers; None where there
+            is no ground truth.
     """
 
     stamp_ns: int
@@ -71,13 +72,17 @@ class Sample:
 
 @dataclass(frozen=True)
 class DiagnosticsNote:
-    """A distinct diagnostics message: who, how bad (0 OK, 1 WARN, 2 ERROR, 3 STALE), what, when first, how often."""
+    """A distinct diagnostics message: who, how bad (0 OK, 1 WARN, 2 ERROR, 3 STALE), what, when first, how often.
+
+    `phase` is empty during the replay, else `before the replay` or `after the replay`.
+    """
 
     node: str
     level: int
     message: str
     stamp_ns: int
     count: int = 1
+    phase: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,11 +96,12 @@ class DropCount:
 
 @dataclass(frozen=True)
 class LogNote:
-    """A warning or error line of a process's log, with how often it was repeated."""
+    """A warning or error line of a process's log, with how often it was repeated; `phase` as in `DiagnosticsNote`."""
 
     process: str
     line: str
     count: int = 1
+    phase: str = ""
 
 
 @dataclass(frozen=True)

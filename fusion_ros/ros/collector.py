@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from lifecycle_msgs.msg import State
-from lifecycle_msgs.srv import GetState
+from lifecycle_msgs.msg import State, Transition
+from lifecycle_msgs.srv import ChangeState, GetState
 from numpy.typing import NDArray
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
@@ -73,6 +73,7 @@ class Collector:
         self._executor.add_node(self._node)
         self._state_clients = {name: self._node.create_client(GetState, f"/{name}/get_state") for name in self._nodes}
         self._pending: dict[str, Any] = {}
+        self._player_state = self._node.create_client(ChangeState, f"/{graph.PLAYER}/change_state")
         self._rate_client = self._node.create_client(SetParameters, f"/{graph.PLAYER}/set_parameters")
         self._subscribe()
         self._thread = threading.Thread(target=self._spin, name="collector", daemon=True)
@@ -100,9 +101,23 @@ class Collector:
                 self._pending[name] = client.call_async(GetState.Request()) if client.service_is_ready() else None
         return {name for name, state in self._states.items() if state == State.PRIMARY_STATE_ACTIVE}
 
-    def listening(self, topic: str) -> int:
-        """How many subscriptions to `topic` are known, this one's included."""
-        return int(self._node.count_subscribers(topic))
+    def move_player(self, transition: str, timeout: float) -> bool:
+        """Ask the player, which was started with `autostart` off, for a transition.
+
+        Args:
+            transition: `configure` (its publishers appear) or `activate` (the replay begins).
+            timeout: how long the player may take, seconds.
+
+        Returns:
+            Whether it did as it was asked.
+        """
+        if not self._player_state.wait_for_service(timeout):
+            return False
+        ids = {"configure": Transition.TRANSITION_CONFIGURE, "activate": Transition.TRANSITION_ACTIVATE}
+        done = threading.Event()
+        answer = self._player_state.call_async(ChangeState.Request(transition=Transition(id=ids[transition])))
+        answer.add_done_callback(lambda _: done.set())
+        return done.wait(timeout) and bool(answer.result().success)
 
     def set_replay_rate(self, rate: float) -> None:
         """Ask the player for another speed; nothing happens where the player is not there."""

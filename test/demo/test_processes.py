@@ -63,16 +63,18 @@ def test_warnings_are_counted_without_their_times(tmp_path):
             "[INFO] [1700000000.1] [fusion]: hello",
             "[WARN] [1700000001.5] [fusion]: caf stands in",
             "[WARN] [1700000002.5] [fusion]: caf stands in",
+            "[WARN] [1700000009.5] [fusion]: caf stands in",
             "[ERROR] [1700000003.5] [fusion]: bad step",
         ]
     )
     with ProcessGroup(tmp_path, {}) as group:
         group.start("fusion", [sys.executable, "-c", f"print({lines!r})"])
         wait_for(group, "fusion", "bad step")
-        notes = group.warnings()
-    assert [(note.line, note.count) for note in notes] == [
-        ("[WARN] [fusion]: caf stands in", 2),
-        ("[ERROR] [fusion]: bad step", 1),
+        notes = group.warnings(lambda time_ns: "late" if time_ns > 1_700_000_005 * 10**9 else "")
+    assert [(note.line, note.count, note.phase) for note in notes] == [
+        ("[WARN] [fusion]: caf stands in", 2, ""),
+        ("[WARN] [fusion]: caf stands in", 1, "late"),
+        ("[ERROR] [fusion]: bad step", 1, ""),
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fusion_ros.demo.timing import FrameClock, value_in_force, value_published_with
+from fusion_ros.demo.timing import FrameClock, phase_of, value_in_force, value_published_with
 from fusion_ros.ros.received import Received
 
 MS = 1_000_000
@@ -27,6 +27,14 @@ def test_a_reading_goes_with_the_nearest_frame_only():
     assert value_published_with(readings, 199 * MS) == "b"
     assert value_published_with(readings, 150 * MS) is None
     assert value_published_with([], 0) is None
+
+
+def test_complaints_outside_the_replay_are_told_apart():
+    received = Received(rgb={1: 5000 * MS}, thermal={2: 9000 * MS})
+    assert phase_of(received, 4999 * MS) == "before the replay"
+    assert phase_of(received, 9900 * MS) == ""
+    assert phase_of(received, 10100 * MS) == "after the replay"
+    assert phase_of(Received(), 0) == "before the replay"
 
 
 def test_frame_clock_gives_the_newest_frame_and_the_start_before_the_first():
