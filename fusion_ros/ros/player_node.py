@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import os
+import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import rclpy
 from builtin_interfaces.msg import Time
+from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSDurabilityPolicy, QoSHistoryPolicy, QoSProfile, QoSReliabilityPolicy
 from rosgraph_msgs.msg import Clock
@@ -49,7 +52,14 @@ class PlayerNode(StreamNode[PlayerConfig, None]):
     last ten.
     """
 
-    def __init__(self, **arguments: Any) -> None:
+    def __init__(self, at_end: Callable[[], None] | None = None, **arguments: Any) -> None:
+        """Make the node.
+
+        Args:
+            at_end: called in the player's thread after the last message where `exit_at_end` is set.
+            arguments: passed on to `LifecycleNode`.
+        """
+        self._at_end = at_end
         self._bag: BagReader | None = None
         self._outputs: dict[str, Any] = {}
         self._clock_output: Any = None
@@ -141,10 +151,10 @@ class PlayerNode(StreamNode[PlayerConfig, None]):
             if self.context.ok() and not self._pacer.is_stopped:
                 self.health.failed(f"{type(error).__name__}: {error}")
                 self.get_logger().error(f"the replay ended: {type(error).__name__}: {error}")
-        if self._pacer.is_stopped or not self.store.config.exit_at_end:
+        if self._pacer.is_stopped or self._at_end is None or not self.store.config.exit_at_end:
             return
         self._let_arrive()
-        rclpy.try_shutdown(context=self.context)
+        self._at_end()
 
     def _play(self, config: PlayerConfig) -> None:
         bag = self._bag
@@ -193,8 +203,6 @@ class PlayerNode(StreamNode[PlayerConfig, None]):
 
     def _let_arrive(self) -> None:
         """Wait until the reliable subscribers have got everything."""
-        from rclpy.duration import Duration
-
         end = time.monotonic() + _DELIVERY_S
         for output in self._outputs.values():
             left = max(0.0, end - time.monotonic())
@@ -226,7 +234,12 @@ def _profile(latched: bool) -> QoSProfile:
 
 def make_nodes() -> list[LifecycleNode]:
     """Return the nodes of this executable."""
-    return [PlayerNode()]
+    return [PlayerNode(at_end=_end_process)]
+
+
+def _end_process() -> None:
+    # The same orderly end as by Ctrl-C. Shutting rclpy down from here would break a callback in the main thread.
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 def main() -> int:

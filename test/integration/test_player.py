@@ -169,8 +169,8 @@ def test_sigterm_during_the_wait_for_subscribers_ends_it(bag_path, play):
 
 def test_topics_and_start_limit_what_is_played(bag_path, listener, play):
     player = play(bag_path, topics="/condition, /rgb/image", start=0.2)
-    player.communicate(timeout=PATIENCE_S)
-    assert player.returncode == 0
+    output, _ = player.communicate(timeout=PATIENCE_S)
+    assert player.returncode == 0, output
     # 0.2 s after the first message lies between the seventh and the eighth of each topic.
     listener.wait(lambda: len(listener.strings) == FRAMES - 7)
     assert listener.strings == [f"day {index}" for index in range(7, FRAMES)]
