@@ -84,7 +84,7 @@ def draw_detections(bgr: NDArray[np.uint8], detections: Detections, palette: str
         name = detections.class_names.get(class_id, str(class_id))
         colour = class_colour(class_id, name, palette)
         left, top, right, bottom = (int(value) for value in np.rint(detections.xyxy[index]))
-        cv2.rectangle(drawn, (left, top), (right, bottom), colour, thickness, cv2.LINE_AA)
+        cv2.rectangle(drawn, (left, top), (right, bottom), colour, thickness)
         _draw_label(drawn, f"{name} {detections.confidence[index]:.2f}", left, top, colour, thickness)
     return drawn
 
