@@ -179,6 +179,13 @@ class Pipeline:
                 self.executor.spin_once(timeout_sec=max(0.0, next_pair - time.monotonic()))
         return condition()
 
+    def spin_until(self, condition: Callable[[], bool], timeout: float = START_TIMEOUT) -> bool:
+        """Only listen until `condition` holds; tell whether it came to hold."""
+        end = time.monotonic() + timeout
+        while not condition() and time.monotonic() < end and self.process.poll() is None:
+            self.executor.spin_once(timeout_sec=0.1)
+        return condition()
+
     def set_mode(self, mode: str) -> None:
         from rclpy.parameter import Parameter
         from rclpy.parameter_client import AsyncParameterClient
@@ -273,3 +280,39 @@ def test_all_nodes_of_the_default_launch_deliver(start, composed: str):
     output = pipeline.interrupt()
     assert output.count("process has finished cleanly") == (1 if composed == "true" else 3)
     assert "process has died" not in output
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    """A bag with four seconds of pairs at 10 Hz."""
+    from fusion_ros.bags.writer import BagWriter
+    from fusion_ros.types import Frame
+
+    random = np.random.default_rng(0)
+    with BagWriter(tmp_path / "drive") as bag:
+        for index in range(40):
+            stamp = 1_000_000_000_000 + index * 100_000_000
+            rgb = random.integers(0, 255, (96, 128, 3), np.uint8)
+            bag.write_image("/rgb/image", Frame(rgb, stamp, "rgb_camera"))
+            bag.write_image("/thermal/image", Frame(rgb[..., 0].copy(), stamp, "thermal_camera"))
+    return tmp_path / "drive"
+
+
+@needs_launch
+def test_a_bag_is_replayed_on_its_own_time(start, recording: Path):
+    from sensor_msgs.msg import Image
+
+    pipeline = start(
+        bag=str(recording),
+        rgb_topic="/rgb/image",
+        thermal_topic="/thermal/image",
+        mode="average",
+        detection="false",
+        segmentation="false",
+        namespace="",
+    )
+    fused = pipeline.listen("/fusion/image", Image)
+    assert pipeline.spin_until(lambda: len(fused) >= 5), pipeline.log.read_text()
+    # Seconds of the recording, not of the wall clock.
+    assert 1000 <= fused[-1].header.stamp.sec < 1005
+    assert "process has died" not in pipeline.interrupt()
