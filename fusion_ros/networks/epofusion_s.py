@@ -48,13 +48,13 @@ class ConvNeXtUnit(nn.Module):
 
     def __init__(self, channels: int, expansion: int) -> None:
         super().__init__()
-        self.depthwise = nn.Conv2d(channels, channels, 7, padding=3, groups=channels, bias=False)
-        self.norm = nn.BatchNorm2d(channels)
+        self.conv = nn.Conv2d(channels, channels, 7, padding=3, groups=channels, bias=False)
+        self.norm: nn.Module = nn.BatchNorm2d(channels)
         self.expand = nn.Conv2d(channels, channels * expansion, 1)
         self.project = nn.Conv2d(channels * expansion, channels, 1)
 
     def forward(self, features: Tensor) -> Tensor:
-        residual: Tensor = self.project(F.relu(self.expand(self.norm(self.depthwise(features)))))
+        residual: Tensor = self.project(F.relu(self.expand(self.norm(self.conv(features)))))
         return features + residual
 
 

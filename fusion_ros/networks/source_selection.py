@@ -17,8 +17,8 @@ RESIDUAL_LIMIT = 0.5
 LEAK = 0.01
 
 
-class ConvNormReLU(nn.Sequential):
-    """Convolution without bias, batch normalisation, ReLU. (N, C, H, W) -> (N, `out_channels`, H', W')."""
+class ConvNormReLU(nn.Module):
+    """Convolution without bias, batch norm, ReLU: (N, `in_channels`, H, W) -> (N, `out_channels`, H', W')."""
 
     def __init__(
         self,
@@ -30,12 +30,13 @@ class ConvNormReLU(nn.Sequential):
         dilation: int = 1,
         groups: int = 1,
     ) -> None:
+        super().__init__()
         padding = dilation * ((kernel - 1) // 2)
-        super().__init__(
-            nn.Conv2d(in_channels, out_channels, kernel, stride, padding, dilation, groups, bias=False),
-            nn.BatchNorm2d(out_channels),
-            nn.ReLU(inplace=True),
-        )
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride, padding, dilation, groups, bias=False)
+        self.norm: nn.Module = nn.BatchNorm2d(out_channels)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return F.relu(self.norm(self.conv(features)))
 
 
 class Selection(NamedTuple):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 NEGATIVE_SLOPE = 0.2
 
 
-class CBL(nn.Sequential):
+class CBL(nn.Module):
     """Convolution 3x3, batch norm, LeakyReLU: (N, `in_channels`, H, W) -> (N, `out_channels`, H, W).
 
     Stands for the paper's UBL as well: a transposed 3x3 convolution of stride 1 is a convolution with the kernel turned
@@ -22,11 +23,12 @@ class CBL(nn.Sequential):
     """
 
     def __init__(self, in_channels: int, out_channels: int, momentum: float) -> None:
-        super().__init__(
-            nn.Conv2d(in_channels, out_channels, 3, padding=1),
-            nn.BatchNorm2d(out_channels, momentum=momentum),
-            nn.LeakyReLU(NEGATIVE_SLOPE, inplace=True),
-        )
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.norm: nn.Module = nn.BatchNorm2d(out_channels, momentum=momentum)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return F.leaky_relu(self.norm(self.conv(features)), NEGATIVE_SLOPE)
 
 
 def chain(channels: Sequence[int], momentum: float) -> nn.Sequential:
