@@ -389,5 +389,5 @@ def _checked_rgb(frame: Frame) -> NDArray[np.uint8]:
 def _resized(image: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
     if image.shape[:2] == shape:
         return image
-    how = cv2.INTER_AREA if image.shape[0] > shape[0] else cv2.INTER_LINEAR
+    how = cv2.INTER_AREA if image.shape[0] >= 2 * shape[0] else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(image, (shape[1], shape[0]), interpolation=how), dtype=np.uint8)

@@ -75,9 +75,11 @@ class ExposureAnalyzer:
                 "expected (H, W) or (H, W, 3) uint8"
             )
         step = max(1, image.shape[1] // self.config.grid)
-        sampled = np.ascontiguousarray(image[step // 2 :: step, step // 2 :: step])
-        luma = sampled if sampled.ndim == 2 else cv2.cvtColor(sampled, cv2.COLOR_BGR2GRAY)
-        cumulative = np.cumsum(np.bincount(luma.ravel(), minlength=256))
+        if step > 1:
+            size = (max(1, image.shape[1] // step), max(1, image.shape[0] // step))
+            image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_NEAREST), dtype=np.uint8)
+        luma = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+        cumulative = np.cumsum(cv2.calcHist([np.ascontiguousarray(luma)], [0], None, [256], [0, 256]), dtype=np.float64)
         total = float(luma.size)
         dark_up_to = black_level(cumulative, self.config.black_limit) + self.config.dark_luma
         return ExposureReading(
