@@ -83,7 +83,7 @@ class ExposureAnalyzer:
         total = float(luma.size)
         dark_up_to = black_level(cumulative, self.config.black_limit) + self.config.dark_luma
         return ExposureReading(
-            glare_fraction=1.0 - float(cumulative[self.config.glare_luma - 1]) / total,
+            glare_fraction=float(total - cumulative[self.config.glare_luma - 1]) / total,
             dark_fraction=float(cumulative[dark_up_to]) / total,
             mean_luma=float(luma.mean()),
         )
