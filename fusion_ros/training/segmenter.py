@@ -1,7 +1,8 @@
 """Trains a semantic segmenter on masks that are estimated from boxes.
 
-The network (YOLO26 for semantic segmentation) and its training loop are ultralytics' (AGPL-3.0); what is ours is the
-data: masks from boxes by GrabCut (`data/box_masks.py`), and pictures of all inputs.
+The network (YOLO11's backbone and neck with YOLO26's semantic head) and its training loop are ultralytics' (AGPL-3.0);
+what is ours is the data: masks from boxes by GrabCut (`data/box_masks.py`), and pictures of all inputs. It may start
+from the detector's weights, which already know the classes.
 """
 
 from __future__ import annotations
@@ -32,8 +33,10 @@ class Config:
         "../shared/data/roadscene", "folder with vi/, ir/ and labels.coco.json", parameter="data.folder"
     )
     mix: SensorMixConfig = section(SensorMixConfig, "mix")
-    network: str = setting("yolo26n-sem.yaml", "ultralytics' description of the network")
-    init: str = setting("", "a .pt to start from instead, such as one trained on Cityscapes")
+    network: str = setting(
+        "yolo11n.yaml", "ultralytics' description; a detector's gets a semantic head: yolo11n.yaml, yolo26n-sem.yaml"
+    )
+    init: str = setting("", "a .pt whose weights are taken over where they fit, such as the detector's")
     image_size: int = setting(416, "longer side of a picture", unit="pixels", minimum=64, maximum=2048)
     crop: int = setting(320, "side of what the network sees in training", unit="pixels", minimum=64, maximum=2048)
     batch: int = setting(8, "pictures per step", minimum=1)
@@ -91,10 +94,10 @@ def fit(
         raise InputError(f"{checkpoint}: no such file; there is nothing to resume, start without --resume")
     if config.init and not Path(config.init).is_file():
         raise InputError(f"init: {config.init} is no file; name a checkpoint to start from, or none")
-    ultralytics = import_ultralytics()
+    import_ultralytics()
     from fusion_ros.training.segmenter_trainer import MaskedPairTrainer
 
-    trainer = MaskedPairTrainer.with_pairs(
+    trainer_class = MaskedPairTrainer.with_pairs(
         pairs={"training": training, "validation": validation},
         class_names=SEGMENT_NAMES,
         views=config.views,
@@ -102,10 +105,13 @@ def fit(
         mix=config.mix,
         threads=config.threads,
     )
-    start = str(checkpoint) if resume else config.init or config.network
-    ultralytics.YOLO(start, task="semantic").train(
-        trainer=trainer, resume=str(checkpoint) if resume else False, **_arguments(out, config)
-    )
+    arguments = {
+        **_arguments(out, config),
+        "model": str(checkpoint) if resume else config.network,
+        "resume": str(checkpoint) if resume else False,
+        "pretrained": config.init or False,
+    }
+    trainer_class(overrides=arguments).train()
     if not checkpoint.is_file():
         raise JobError(f"{out}: training ended without a checkpoint")
     return checkpoint
@@ -127,7 +133,6 @@ def _arguments(out: Path, config: Config) -> dict[str, object]:
         "project": str(out.resolve().parent),
         "name": out.name,
         "exist_ok": True,
-        "pretrained": False,
         "imgsz": config.crop,
         "batch": config.batch,
         "nbs": config.batch,

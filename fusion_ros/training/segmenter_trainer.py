@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from ultralytics.data.dataset import SemanticDataset
 from ultralytics.models.yolo.semantic import SemanticSegmentationTrainer
+from ultralytics.nn.tasks import yaml_model_load
 from ultralytics.utils.torch_utils import strip_optimizer, unwrap_model
 
 from fusion_ros.training.data.masked_pairs import MaskedPair
@@ -83,6 +84,25 @@ def _label_entry(name: str, pair: MaskedPair) -> dict[str, Any]:
     }
 
 
+def with_semantic_head(description: dict[str, Any]) -> dict[str, Any]:
+    """Turn ultralytics' description of a detector into one of a semantic segmenter.
+
+    The backbone and the way back up to 1/8 of the input stay as they are, so that a detector's weights fit; what leads
+    down again to the detector's coarser outputs is left out. YOLO26's semantic networks have the same shape.
+    """
+    head = description["head"]
+    if head[-1][2] != "Detect":
+        return description
+    inputs = head[-1][0]
+    finest = inputs[0]
+    first = len(description["backbone"])
+    # The neck's block at 1/16 is the one before the last upsampling.
+    kept = head[: finest - first + 1]
+    upsampling = max(index for index, layer in enumerate(kept) if layer[2] == "nn.Upsample")
+    semantic = [[finest, first + upsampling - 1], 1, "SemanticSegment", ["nc"]]
+    return {**description, "head": [*kept, semantic]}
+
+
 class MaskedPairTrainer(SemanticSegmentationTrainer):
     """Semantic segmentation trainer over `MaskedPair`s; give the data with `with_pairs` before calling."""
 
@@ -113,6 +133,11 @@ class MaskedPairTrainer(SemanticSegmentationTrainer):
             "mix": self.mix,
             "seed": self.args.seed,
         }
+
+    def get_model(self, cfg: Any = None, weights: torch.nn.Module | None = None, verbose: bool = True) -> Any:
+        """Build the network; a description of a detector gets a semantic head in place of its own."""
+        description = dict(cfg) if isinstance(cfg, dict) else yaml_model_load(cfg)
+        return super().get_model(with_semantic_head(description), weights, verbose)
 
     def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> MaskedPairDataset:
         """Build the data set of one part: mosaics for training, whole pictures for validation."""
