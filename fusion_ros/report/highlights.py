@@ -8,6 +8,9 @@ from itertools import pairwise
 
 from fusion_ros.report.record import FrameRecord
 
+# Two frames of one mode that are closer than this look alike.
+_APART_NS = 400_000_000
+
 
 @dataclass(frozen=True)
 class Highlight:
@@ -25,16 +28,20 @@ def mode_switches(frames: Sequence[FrameRecord]) -> list[tuple[FrameRecord, str,
 def choose_highlights(frames: Sequence[FrameRecord], limit: int = 12) -> list[Highlight]:
     """Choose at most `limit` frames, in order of time.
 
-    Mode switches come first, then the middle of every stretch of one scene condition, then the first frame; what is
-    left of the limit is filled with frames spread evenly over the run, those that carry boxes preferred.
+    Every scene condition comes first, with a frame of its middle, then mode switches. Where that gives few (pictures
+    without ground truth), frames spread evenly over the run are added, those that carry boxes preferred.
     """
     if not frames:
         return []
     chosen: dict[int, Highlight] = {}
 
     def take(frame: FrameRecord, reason: str) -> None:
-        if len(chosen) < limit:
-            chosen.setdefault(frame.stamp_ns, Highlight(frame, reason))
+        shows_the_same = any(
+            abs(other.frame.stamp_ns - frame.stamp_ns) < _APART_NS and other.frame.mode == frame.mode
+            for other in chosen.values()
+        )
+        if len(chosen) < limit and not shows_the_same:
+            chosen[frame.stamp_ns] = Highlight(frame, reason)
 
     stretches = _condition_stretches(frames)
     seen: set[str] = set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fusion_ros.demo.pace import MARGIN, OVERHEAD_S, frame_period_s, sustainable_rate
+from fusion_ros.demo.pace import LONGEST_PERIOD_S, MARGIN, OVERHEAD_S, frame_period_s, sustainable_rate
 from fusion_ros.ros.received import Received, Timed
 
 
@@ -25,6 +25,10 @@ def test_on_few_cores_the_nodes_costs_add_up():
 def test_on_many_cores_the_slowest_node_decides():
     rate = sustainable_rate(received(fusion=100.0, detection=200.0, segmentation=300.0), 0.1, cores=16)
     assert rate == pytest.approx(0.1 / (MARGIN * 0.3 + OVERHEAD_S))
+
+
+def test_however_slow_the_nodes_no_camera_seems_silent():
+    assert sustainable_rate(received(fusion=60_000.0), 0.1, cores=2) == pytest.approx(0.1 / LONGEST_PERIOD_S)
 
 
 def test_nothing_is_said_before_anything_is_known():
