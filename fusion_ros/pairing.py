@@ -281,7 +281,9 @@ class NearestStampMatcher(Generic[RgbT, ThermalT]):
         here = self._where[stream]
         there = self._where["thermal" if stream == "rgb" else "rgb"]
         other = there.side("thermal" if stream == "rgb" else "rgb")
-        if there is not here and _belongs(stamp, there, here, other):
+        left_at = there.side(stream).settled_to
+        is_in_time = left_at is None or stamp > left_at
+        if there is not here and is_in_time and _belongs(stamp, there, here, other):
             return self._move(stream, there)
         if _jumps(stamp, here.side(stream), other if there is here else None):
             self._serial += 1
