@@ -185,6 +185,6 @@ def _progress(label: str, total: int | None, quiet: bool) -> Iterator[Any]:
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(file=sys.stderr), disable=quiet, transient=True) as bar:
+    with Progress(console=Console(file=sys.stderr), disable=quiet or not sys.stderr.isatty(), transient=True) as bar:
         task = bar.add_task(label, total=total)
         yield lambda done: bar.update(task, completed=done)
