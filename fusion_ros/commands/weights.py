@@ -1,10 +1,11 @@
-"""`fusion-ros weights`: list and verify the shipped weights, import the papers' released checkpoints."""
+"""`fusion-ros weights`: list, verify and add to the shipped weights, import the papers' released checkpoints."""
 
 from __future__ import annotations
 
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 from fusion_ros.errors import InputError, JobError
 from fusion_ros.fusion.importers import import_checkpoint, importer_names
@@ -12,7 +13,7 @@ from fusion_ros.fusion.weights import ManifestEntry, models_directory, read_mani
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare `list`, `verify` and `import`."""
+    """Declare `list`, `verify`, `import` and `add`."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     for name, summary in (("list", "show the shipped weights"), ("verify", "compare every file with its checksum")):
         action = actions.add_parser(name, help=summary)
@@ -21,6 +22,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     importing.add_argument("name", metavar="NAME", help=f"network: {', '.join(importer_names())}")
     importing.add_argument("file", metavar="FILE", type=Path, help="released checkpoint; nothing in it is executed")
     importing.add_argument("-o", "--output", type=Path, required=True, help="safetensors file to write")
+    adding = actions.add_parser("add", help="store trained weights in the models folder: fp16, ONNX, checksums")
+    adding.add_argument("name", metavar="NAME", help="entry of the manifest, and stem of the files")
+    adding.add_argument("file", metavar="FILE", type=Path, help="safetensors file of a training run")
+    adding.add_argument("--network", help="network the weights are for (default: NAME)")
+    for note in ("licence", "data", "training", "card"):
+        adding.add_argument(f"--{note}", help=f"the entry's {note}")
+    adding.add_argument("--figures", type=Path, help="JSON file with measured figures")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -36,6 +44,8 @@ def run(arguments: argparse.Namespace) -> int:
         import_checkpoint(arguments.name, arguments.file, arguments.output)
         print(f"{arguments.output}: use it with --weights, or as the parameter models.{arguments.name}")
         return 0
+    if arguments.action == "add":
+        return _add(arguments)
     entries = list(read_manifest().values())
     return _verify(entries, arguments.json) if arguments.action == "verify" else _list(entries, arguments.json)
 
@@ -78,4 +88,24 @@ def _verify(entries: list[ManifestEntry], as_json: bool) -> int:
             print(f"  {name}: {'BAD' if name in problems else 'ok'}")
     if problems:
         raise JobError(f"{len(problems)} of {len(files)} files are not as shipped: {'; '.join(problems.values())}")
+    return 0
+
+
+def _add(arguments: argparse.Namespace) -> int:
+    from fusion_ros.fusion.registry import NETWORKS
+    from fusion_ros.fusion.release import add_weights
+
+    network = arguments.network or arguments.name
+    spec = NETWORKS.get(network)
+    if spec is None or spec.network is None:
+        raise InputError(f"--network {network!r}: is not one of {', '.join(NETWORKS)}")
+    given = {note: getattr(arguments, note) for note in ("licence", "data", "training", "card")}
+    notes: dict[str, Any] = {note: text for note, text in given.items() if text}
+    if arguments.figures:
+        try:
+            notes["figures"] = json.loads(arguments.figures.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"--figures {arguments.figures}: cannot be read as JSON: {error}") from error
+    for path in add_weights(arguments.name, network, spec.network, arguments.file, notes):
+        print(path)
     return 0

@@ -87,8 +87,7 @@ def _guided_filter(guide: Image, source: Image, radius: int, epsilon: float, ste
     fine_guide = guide
     if step > 1 and min(guide.shape) >= 2 * step:
         size = (full_size[0] // step, full_size[1] // step)
-        guide = cv2.resize(guide, size, interpolation=cv2.INTER_AREA)
-        source = cv2.resize(source, size, interpolation=cv2.INTER_AREA)
+        guide, source = _resized(guide, size, cv2.INTER_AREA), _resized(source, size, cv2.INTER_AREA)
         radius = max(1, round(radius / step))
     side = (2 * radius + 1, 2 * radius + 1)
 
@@ -102,9 +101,12 @@ def _guided_filter(guide: Image, source: Image, radius: int, epsilon: float, ste
     offset = box(source_mean - slope * guide_mean)
     slope = box(slope)
     if slope.shape != fine_guide.shape:
-        slope = cv2.resize(slope, full_size, interpolation=cv2.INTER_LINEAR)
-        offset = cv2.resize(offset, full_size, interpolation=cv2.INTER_LINEAR)
+        slope, offset = _resized(slope, full_size, cv2.INTER_LINEAR), _resized(offset, full_size, cv2.INTER_LINEAR)
     return np.asarray(slope * fine_guide + offset, np.float32)
+
+
+def _resized(image: Image, size: tuple[int, int], interpolation: int) -> Image:
+    return np.asarray(cv2.resize(image, size, interpolation=interpolation), np.float32)
 
 
 def average(visible: Image, infrared: Image) -> Image:

@@ -21,7 +21,7 @@ def luminance(bgr: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 def to_unit_range(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     """A uint8 image as float32 in [0, 1]."""
-    return image * np.float32(1 / 255)
+    return np.asarray(image * np.float32(1 / 255), np.float32)
 
 
 def to_eight_bit(image: NDArray[np.float32]) -> NDArray[np.uint8]:

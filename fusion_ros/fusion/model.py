@@ -63,7 +63,7 @@ class FusionModel:
         _check(rgb_bgr, thermal)
         # Neither of these two needs a luminance, and a passthrough should not round colours.
         if self.name == "rgb":
-            return rgb_bgr.copy()
+            return np.array(rgb_bgr)
         if self.name == "thermal":
             return np.asarray(cv2.cvtColor(thermal, cv2.COLOR_GRAY2BGR), np.uint8)
         fused = self.fuse_luminance(luminance(rgb_bgr), to_unit_range(thermal))
@@ -82,7 +82,7 @@ class FusionModel:
         height, width = visible.shape
         visible = pad_to_multiple(np.asarray(visible, np.float32), self._multiple_of)
         infrared = pad_to_multiple(np.asarray(infrared, np.float32), self._multiple_of)
-        return np.clip(crop(self._fusion(visible, infrared), height, width), 0.0, 1.0)
+        return np.asarray(np.clip(crop(self._fusion(visible, infrared), height, width), 0.0, 1.0), np.float32)
 
     def warm_up(self, height: int, width: int) -> float:
         """Run once on blank images of this size, so that the first real pair finds everything allocated.

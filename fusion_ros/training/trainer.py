@@ -26,6 +26,9 @@ from fusion_ros.configuration import setting
 from fusion_ros.errors import InputError, JobError
 from fusion_ros.fusion.weights import write_safetensors
 
+# Settings that a run may be resumed with another value of: none changes what a step does, but for the learning rate,
+# which follows its schedule to the new last step.
+CHANGEABLE = ("steps", "max_minutes", "threads", "workers", "validate_every", "checkpoint_every", "log_every")
 CHECKPOINT_NAME = "checkpoint.pt"
 WEIGHTS_NAME = "weights.safetensors"
 
@@ -194,7 +197,8 @@ class Trainer:
         self._network.train()
         for group in self._optimiser.param_groups:
             group["lr"] = self._rate(self._step)
-        total, terms = 0.0, {}
+        total = 0.0
+        terms: dict[str, Tensor] = {}
         for _ in range(config.accumulate):
             batch = {key: value.to(self._accelerator.device) for key, value in next(batches).items()}
             with self._accelerator.autocast():
@@ -280,7 +284,7 @@ class Trainer:
         changed = sorted(
             key
             for key in saved.keys() | self._settings.keys()
-            if saved.get(key) != self._settings.get(key) and not key.endswith(("max_minutes", "threads", "workers"))
+            if saved.get(key) != self._settings.get(key) and key not in CHANGEABLE
         )
         if changed:
             raise InputError(f"{path}: was made with another {', '.join(changed)}; resume with the same settings")

@@ -41,8 +41,8 @@ def _import_tensorrt() -> Any:
         return importlib.import_module("tensorrt")
     except ImportError as error:
         raise InputError(
-            "backend 'tensorrt': the tensorrt package cannot be imported "
-            f"({error}); install it (pip install tensorrt; on Jetson it comes with JetPack) or use backend onnx or torch"
+            f"backend 'tensorrt': the tensorrt package cannot be imported ({error}); install it (pip install tensorrt; "
+            "on Jetson it comes with JetPack), or use backend onnx or torch"
         ) from error
 
 

@@ -25,7 +25,7 @@ class TorchBackend:
         self._dtype = _DTYPES[precision]
         module = fold_batch_norm(load_network(weights, network))
         # channels_last is the layout tensor cores and oneDNN convolve in; anything else is copied into it and back.
-        self._module: nn.Module = module.to(device=device, dtype=self._dtype, memory_format=torch.channels_last)
+        self._module: nn.Module = module.to(device, self._dtype).to(memory_format=torch.channels_last)
 
     def __call__(self, visible: NDArray[np.float32], infrared: NDArray[np.float32]) -> NDArray[np.float32]:
         with torch.inference_mode():

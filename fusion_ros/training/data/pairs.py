@@ -181,14 +181,17 @@ class RandomCrops(Dataset):
         window = np.s_[top : top + side, left : left + side]
         if side == crop:
             return pair.visible[window], pair.infrared[window]
-        shrink = {"dsize": (crop, crop), "interpolation": cv2.INTER_AREA}
-        return cv2.resize(pair.visible[window], **shrink), cv2.resize(pair.infrared[window], **shrink)
+        return _shrunk(pair.visible[window], crop), _shrunk(pair.infrared[window], crop)
+
+
+def _shrunk(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    return np.asarray(cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _with_gamma(image: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
     exponent = np.exp(random.uniform(np.log(0.5), np.log(2.5)))
     table = np.rint(255 * (np.arange(256) / 255) ** exponent).astype(np.uint8)
-    return cv2.LUT(image, table)
+    return np.asarray(cv2.LUT(image, table), np.uint8)
 
 
 def validation_tensors(pair: Pair) -> tuple[Tensor, Tensor]:

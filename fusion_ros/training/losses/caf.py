@@ -16,6 +16,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -34,8 +36,8 @@ Features = Callable[[Tensor], list[Tensor]]
 FIXED_TERMS = ("mse_masked_visible", "mse_masked_infrared")
 
 
-def _weight(default: float, description: str) -> float:
-    return setting(default, description, minimum=0.0)  # type: ignore[no-any-return]
+def _weight(default: float, description: str) -> Any:
+    return setting(default, description, minimum=0.0)
 
 
 @dataclass(frozen=True)
@@ -102,12 +104,12 @@ class CAFLoss:
         targets = {"infrared": infrared, "visible": visible, "max": brighter}
         makers: dict[str, Callable[[], Tensor]] = {}
         for target, image in targets.items():
-            makers[f"l1_{target}"] = lambda image=image: mean_absolute(fused, image)
-            makers[f"mse_{target}"] = lambda image=image: mean_square(fused, image)
+            makers[f"l1_{target}"] = partial(mean_absolute, fused, image)
+            makers[f"mse_{target}"] = partial(mean_square, fused, image)
         for target in ("infrared", "visible"):
             image = targets[target]
-            makers[f"ssim_{target}"] = lambda image=image: one_minus_ssim(fused, image)
-            makers[f"perceptual_{target}"] = lambda image=image: self._perceptual(fused, image)
+            makers[f"ssim_{target}"] = partial(one_minus_ssim, fused, image)
+            makers[f"perceptual_{target}"] = partial(self._perceptual, fused, image)
         makers |= _gradient_terms(fused, visible, infrared, names)
         makers |= _masked_terms(fused, visible, infrared, names)
         return {name: makers[name]() for name in makers if name in names}

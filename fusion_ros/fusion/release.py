@@ -1,0 +1,69 @@
+"""Making trained weights part of the models folder: fp16 storage, ONNX beside it, checksums in the manifest."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fusion_ros.errors import InputError
+from fusion_ros.fusion.export import export_onnx
+from fusion_ros.fusion.network_loading import load_network
+from fusion_ros.fusion.weights import (
+    MANIFEST_NAME,
+    models_directory,
+    read_manifest,
+    read_safetensors,
+    sha256_of,
+    write_safetensors,
+)
+
+_HEADER = (
+    "# What is shipped, with checksums (`fusion-ros weights verify`). The first file of an entry is its main one.\n"
+)
+
+
+def add_weights(name: str, network: str, class_name: str, source: Path, notes: Mapping[str, Any]) -> list[Path]:
+    """Store `source` as the manifest's entry `name`: `NAME.safetensors` in fp16 and `NAME.onnx` made from just that.
+
+    Args:
+        name: key in the manifest and stem of the files; an entry of that name is replaced.
+        network: name `load_model` knows the network by.
+        class_name: the network's class in `fusion_ros.networks`.
+        source: trained weights, checked before anything is written.
+        notes: `licence`, `data`, `training` and `figures` of the entry; what is left out stays as it was.
+
+    Returns:
+        The files written.
+
+    Raises:
+        InputError: where the weights cannot be used or the manifest not read.
+    """
+    load_network(source, class_name)
+    manifest = read_manifest()
+    if name in manifest and manifest[name].task != "fusion":
+        raise InputError(f"{name!r}: is the manifest's entry of a {manifest[name].task} model; choose another name")
+    tensors, metadata = read_safetensors(source)
+    halved = {key: tensor.half() if tensor.is_floating_point() else tensor for key, tensor in tensors.items()}
+    folder = models_directory()
+    weights, onnx = folder / f"{name}.safetensors", folder / f"{name}.onnx"
+    write_safetensors(weights, halved, class_name, json.loads(metadata.get("config", "{}")))
+    # From the stored file, so that both backends have the same, rounded weights.
+    export_onnx(weights, class_name, onnx)
+    files = {path.name: sha256_of(path) for path in (weights, onnx)}
+    _update_manifest(folder / MANIFEST_NAME, name, {"task": "fusion", "network": network, "files": files, **notes})
+    return [weights, onnx]
+
+
+def _update_manifest(path: Path, name: str, fields: Mapping[str, Any]) -> None:
+    import yaml
+
+    document = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    models = document.get("models") or {}
+    models[name] = {**models.get(name, {}), **fields}
+    text = _HEADER + yaml.safe_dump({"models": models}, sort_keys=False, width=110, allow_unicode=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)

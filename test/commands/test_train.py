@@ -1,0 +1,70 @@
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from fusion_ros.cli import main
+from fusion_ros.commands.train import read_settings
+from fusion_ros.errors import InputError
+
+
+@pytest.fixture
+def data(tmp_path):
+    random = np.random.default_rng(0)
+    for part in ("vi", "ir"):
+        (tmp_path / "data" / "set" / part).mkdir(parents=True)
+        for number in range(3):
+            small = random.integers(0, 256, (6, 8), dtype=np.uint8)
+            cv2.imwrite(str(tmp_path / "data" / "set" / part / f"{number}.png"), cv2.resize(small, (64, 48)))
+    return tmp_path / "data"
+
+
+def test_sections_and_dotted_names_are_the_same(tmp_path):
+    (tmp_path / "a.yaml").write_text("steps: 5\nloss:\n  l1_max: 2.0\ndata.crop: 32\n")
+    assert read_settings(tmp_path / "a.yaml") == {"steps": 5, "loss.l1_max": 2.0, "data.crop": 32}
+
+
+@pytest.mark.parametrize("text", ["- a list", "a: [unclosed"])
+def test_files_that_are_no_settings_are_refused(tmp_path, text):
+    (tmp_path / "a.yaml").write_text(text)
+    with pytest.raises(InputError, match=r"a\.yaml"):
+        read_settings(tmp_path / "a.yaml")
+
+
+def test_shipped_settings_are_valid():
+    from pathlib import Path
+
+    from fusion_ros.configuration import configure
+    from fusion_ros.training.caf import Config
+
+    folder = Path(__file__).resolve().parents[2] / "config" / "train"
+    configure(Config, read_settings(folder / "caf_quick.yaml"))
+
+
+def test_training_writes_weights_and_says_where(data, tmp_path, capsys):
+    out = tmp_path / "run"
+    small = ["steps=2", "batch=1", "data.sets=set", "data.crop=16", "validation_pairs=1", "device=cpu"]
+    settings = [word for text in small for word in ("--set", text)]
+    assert main(["train", "caf", "--data", str(data), "--out", str(out), "--json", *settings]) == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (result["step"], result["finished"]) == (2, True)
+    assert (out / "weights.safetensors").is_file()
+    assert main(["train", "caf", "--data", str(data), "--out", str(out), *settings]) == 2
+    assert "--resume" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["resnet"], "resnet"),
+        (["caf", "--set", "steps"], "NAME=VALUE"),
+        (["caf", "--set", "stepz=3"], "stepz"),
+        (["caf", "--set", "steps=-3"], "steps"),
+        (["caf", "--data", "nowhere"], "nowhere"),
+        (["caf", "--config", "none.yaml"], "none.yaml"),
+    ],
+)
+def test_bad_input_is_refused(capsys, arguments, message, tmp_path):
+    assert main(["train", *arguments, "--out", str(tmp_path / "run")]) == 2
+    assert message in capsys.readouterr().err
