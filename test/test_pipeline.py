@@ -186,6 +186,19 @@ def test_an_rgb_image_of_another_kind_is_refused(image):
         pipeline().process(FramePair(Frame(image, 0), pair().thermal))
 
 
+@pytest.mark.parametrize("mode", ["guided", "average", "rgb", "thermal"])
+def test_views_into_messages_give_what_copies_give(mode):
+    # What arrives can be a read-only window into a message with padded rows, or with its channels swapped in place.
+    padded = np.random.default_rng(0).integers(0, 256, (48, 70, 3)).astype(np.uint8)
+    rgb = padded[:, :64, ::-1]
+    thermal = np.random.default_rng(1).integers(29000, 30000, (24, 40)).astype(np.uint16)[:, :32]
+    padded.flags.writeable = False
+    view = pipeline(mode=mode).process(FramePair(Frame(rgb, 0), Frame(thermal, 0)))
+    copy = pipeline(mode=mode).process(FramePair(Frame(rgb.copy(), 0), Frame(thermal.copy(), 0)))
+    assert view.fallback_reason is None
+    np.testing.assert_array_equal(view.image, copy.image)
+
+
 def test_sizes_may_change_in_mid_stream():
     made = pipeline(mode="average", registration=RegistrationConfig((2, 0, 0, 0, 2, 0, 0, 0, 1)))
     for number, (shape, thermal_shape) in enumerate([((48, 64), (24, 32)), ((61, 33), (24, 32)), ((48, 64), (7, 9))]):

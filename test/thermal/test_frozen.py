@@ -42,6 +42,22 @@ def test_sensor_noise_is_life():
     assert not any(detector.update(noisy(i), i * 33 * MS) for i in range(30))
 
 
+def test_one_pixel_that_moves_is_life():
+    # Already processed 8-bit video without noise: nothing changes but a small object beside the sampled pixels.
+    detector = FrozenFrameDetector(CONFIG)
+    for i in range(30):
+        image = np.full((480, 640), 90, np.uint8)
+        image[302, 303 + i] = 200
+        assert not detector.update(image, i * 33 * MS)
+
+
+def test_a_frozen_frame_may_have_dead_pixels():
+    image = noisy(0).astype(np.float32)
+    image[0, 0] = np.nan
+    detector = FrozenFrameDetector(CONFIG)
+    assert [detector.update(image.copy(), i * 200 * MS) for i in range(6)] == [False] * 4 + [True] * 2
+
+
 def test_a_camera_that_repeats_each_frame_is_not_frozen():
     detector = FrozenFrameDetector(CONFIG)
     assert not any(detector.update(noisy(i // 3), i * 33 * MS) for i in range(60))
