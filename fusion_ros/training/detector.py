@@ -15,6 +15,7 @@ from fusion_ros.metrics.detection import average_precision
 from fusion_ros.perception.detector import Detector, DetectorConfig
 from fusion_ros.perception.ultralytics_environment import import_ultralytics
 from fusion_ros.training.data.labelled_pairs import CLASS_NAMES, LabelledPair, read_labelled_pairs
+from fusion_ros.training.data.simulated_pairs import SimulationConfig, simulate_pairs
 from fusion_ros.training.sensor_mix import INPUTS, SensorMixConfig, mix
 from fusion_ros.training.trainer import TrainingResult
 from fusion_ros.training.yolo_export import export_onnx
@@ -32,9 +33,10 @@ class Config:
     folder: str = setting(
         "../shared/data/roadscene", "folder with vi/, ir/ and labels.coco.json", parameter="data.folder"
     )
+    simulation: SimulationConfig = section(SimulationConfig, "simulation")
     mix: SensorMixConfig = section(SensorMixConfig, "mix")
     network: str = setting("yolo11n.yaml", "ultralytics' description of the network, started from random weights")
-    init: str = setting("", "a .pt to start from instead, such as one trained on COCO")
+    init: str = setting("", "a .pt whose weights are taken over where they fit, such as one trained on COCO")
     input_size: int = setting(416, "longer side of the network's input", unit="pixels", minimum=64, maximum=2048)
     batch: int = setting(8, "pictures per step", minimum=1)
     epochs: int = setting(40, "epochs; not used where minutes is given", minimum=1)
@@ -66,6 +68,7 @@ def train(config: Config, out: Path, resume: bool) -> TrainingResult:
     training, validation = read_labelled_pairs(folder, "training"), read_labelled_pairs(folder, "validation")
     if not training or not validation:
         raise InputError(f"{folder}: {len(training)} pairs to train on, {len(validation)} to validate on; need both")
+    training += simulate_pairs(config.simulation)[0]
     checkpoint = fit(training, validation, out, config, resume)
     weights = export_onnx(checkpoint, out / WEIGHTS_NAME, config.input_size)
     scores = score(Detector(DetectorConfig(weights=str(weights), confidence=_LOWEST_CONFIDENCE)), validation)
@@ -88,20 +91,23 @@ def fit(
         raise InputError(f"{checkpoint}: no such file; there is nothing to resume, start without --resume")
     if config.init and not Path(config.init).is_file():
         raise InputError(f"init: {config.init} is no file; name a checkpoint to start from, or none")
-    ultralytics = import_ultralytics()
+    import_ultralytics()
     from fusion_ros.training.detector_trainer import PairDetectionTrainer
 
-    trainer = PairDetectionTrainer.with_pairs(
+    trainer_class = PairDetectionTrainer.with_pairs(
         pairs={"training": training, "validation": validation},
         class_names=CLASS_NAMES,
         views=config.views,
         mix=config.mix,
         threads=config.threads,
     )
-    start = str(checkpoint) if resume else config.init or config.network
-    ultralytics.YOLO(start, task="detect").train(
-        trainer=trainer, resume=str(checkpoint) if resume else False, **_arguments(out, config)
-    )
+    arguments = {
+        **_arguments(out, config),
+        "model": str(checkpoint) if resume else config.network,
+        "resume": str(checkpoint) if resume else False,
+        "pretrained": config.init or False,
+    }
+    trainer_class(overrides=arguments).train()
     if not checkpoint.is_file():
         raise JobError(f"{out}: training ended without a checkpoint")
     return checkpoint
@@ -130,7 +136,6 @@ def _arguments(out: Path, config: Config) -> dict[str, object]:
         "project": str(out.resolve().parent),
         "name": out.name,
         "exist_ok": True,
-        "pretrained": False,
         "imgsz": config.input_size,
         "batch": config.batch,
         "nbs": config.batch,  # step on every batch: steps are what a short training lacks
@@ -141,7 +146,7 @@ def _arguments(out: Path, config: Config) -> dict[str, object]:
         "lrf": 0.02,
         "cos_lr": True,
         "weight_decay": 0.01,
-        "warmup_epochs": 1.0,
+        "warmup_epochs": 0.5,
         "warmup_bias_lr": 0.0,
         "mosaic": config.mosaic,
         "close_mosaic": 3,
