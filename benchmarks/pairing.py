@@ -122,8 +122,12 @@ def main() -> int:
             return [(match.rgb, match.thermal) for match in add(stamp, stamp)]
 
         greedy = GreedyMatcher(case.slop)
+
+        def first_found(which: str, stamp: int, greedy: GreedyMatcher = greedy) -> list[tuple[int, int]]:
+            return list(greedy.add(which, stamp))
+
         pairs, waits, cost = run(case, rgb, thermal, nearest)
-        greedy_pairs, _, greedy_cost = run(case, rgb, thermal, lambda which, stamp, g=greedy: list(g.add(which, stamp)))
+        greedy_pairs, _, greedy_cost = run(case, rgb, thermal, first_found)
         ratio, greedy_ratio = error_ms(pairs) / best, error_ms(greedy_pairs) / best
         print(
             f"{case.rgb_rate:>3g} + {case.thermal_rate:<3g} {case.rgb_latency:>5g} / {case.thermal_latency:<5g}"
