@@ -6,7 +6,7 @@ import hashlib
 import os
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fusion_ros import __version__
 from fusion_ros.errors import InputError, JobError
@@ -87,9 +87,17 @@ def export_onnx(weights: Path, network: str, target: Path, precision: str = "fp3
             fused: torch.Tensor = self.module(visible.to(inner), infrared.to(inner)).float()
             return fused
 
-    module = FloatInFloatOut(fold_batch_norm(load_network(weights, network)).to(inner)).eval()
-    batch, height, width = (torch.export.Dim(name) for name in ("batch", "height", "width"))
-    axes = {0: batch, 2: height, 3: width}
+    loaded = fold_batch_norm(load_network(weights, network)).to(inner)
+    module = FloatInFloatOut(loaded).eval()
+    # Sides as multiples of what the network needs: the exporter refuses any size it cannot prove right.
+    batch, rows, columns = (torch.export.Dim(name) for name in ("batch", "rows", "columns"))
+    multiple = getattr(loaded, "multiple_of", 1)
+    axes = {0: batch, 2: multiple * rows, 3: multiple * columns} if multiple > 1 else {0: batch, 2: rows, 3: columns}
+    traced = getattr(loaded, "traced_export", False)
+    names = ("visible", "infrared", "fused")
+    shapes: dict[str, Any] = {"dynamic_shapes": (axes, axes)}
+    if traced:
+        shapes = {"dynamic_axes": {name: {0: "batch", 2: "height", 3: "width"} for name in names}}
     example = torch.zeros(2, 1, 64, 96)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.stem}.{os.getpid()}.onnx")
@@ -97,16 +105,19 @@ def export_onnx(weights: Path, network: str, target: Path, precision: str = "fp3
         with warnings.catch_warnings():
             # The exporter notes that axes of both inputs share one name, which is the intention.
             warnings.filterwarnings("ignore", message=".*The axis name.*")
+            if traced:
+                # The older exporter announces its end; the newer one cannot keep a loop yet.
+                warnings.simplefilter("ignore")
             torch.onnx.export(
                 module,
                 (example, example.clone()),
                 str(temporary),
-                dynamo=True,
+                dynamo=not traced,
                 verbose=False,
                 opset_version=OPSET,
-                input_names=["visible", "infrared"],
-                output_names=["fused"],
-                dynamic_shapes=(axes, axes),
+                input_names=list(names[:2]),
+                output_names=list(names[2:]),
+                **shapes,
                 external_data=False,
             )
         model = onnx.load(str(temporary))

@@ -31,9 +31,12 @@ class NetworkSpec:
 
 
 NETWORKS: dict[str, NetworkSpec] = {
-    "epofusion": NetworkSpec(None, multiple_of=32),
-    "dfvo": NetworkSpec(None, multiple_of=4),
+    "epofusion": NetworkSpec("EPOFusionNet", multiple_of=32),
+    "dfvo": NetworkSpec("DFVONet", multiple_of=4),
     "caf": NetworkSpec("CAFNet"),
+    "epofusion-s": NetworkSpec("EPOFusionSNet", multiple_of=16),
+    "dfvo-s": NetworkSpec("DFVOSNet", multiple_of=32),
+    "caf-s": NetworkSpec("CAFSNet", multiple_of=4),
 }
 
 

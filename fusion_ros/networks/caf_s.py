@@ -58,6 +58,7 @@ class CAFSNet(nn.Module):
     """
 
     config_class: ClassVar[type] = CAFSConfig
+    multiple_of: ClassVar[int] = 4
 
     def __init__(self, config: CAFSConfig | None = None) -> None:
         super().__init__()

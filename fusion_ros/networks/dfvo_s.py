@@ -188,6 +188,7 @@ class DFVOSNet(nn.Module):
     """
 
     config_class: ClassVar[type] = DFVOSConfig
+    multiple_of: ClassVar[int] = 32
 
     def __init__(self, config: DFVOSConfig | None = None) -> None:
         super().__init__()

@@ -153,6 +153,7 @@ class EPOFusionSNet(nn.Module):
     """
 
     config_class: ClassVar[type] = EPOFusionSConfig
+    multiple_of: ClassVar[int] = 16
 
     def __init__(self, config: EPOFusionSConfig | None = None) -> None:
         super().__init__()

@@ -110,9 +110,13 @@ class DFVONet(nn.Module):
     * No scale in the attention, dense trained Sobel layers: see `HyperCrossAttention`. 7.08 M parameters less.
     * The way up from the attention leaves a grid: see `Upsample`.
     * Batch norm momentum .9: see `CBL`.
+
+    ONNX: by tracing (`traced_export`), which keeps the loop over slices of the attention; see `attend`.
     """
 
     config_class: ClassVar[type] = DFVOConfig
+    multiple_of: ClassVar[int] = 4
+    traced_export: ClassVar[bool] = True
 
     def __init__(self, config: DFVOConfig | None = None) -> None:
         super().__init__()

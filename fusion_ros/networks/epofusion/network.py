@@ -99,6 +99,7 @@ class EPOFusionNet(nn.Module):
     """
 
     config_class: ClassVar[type] = EPOFusionConfig
+    multiple_of: ClassVar[int] = 32
     noise_tile: Tensor
 
     def __init__(self, config: EPOFusionConfig | None = None) -> None:

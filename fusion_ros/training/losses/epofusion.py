@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -59,6 +59,20 @@ class Prediction(Protocol):
 
     @property
     def guidance(self) -> Tensor: ...
+
+
+@runtime_checkable
+class DiffusionPrediction(Protocol):
+    """What a variant with a diffusion process returns besides."""
+
+    @property
+    def noise(self) -> Tensor: ...
+
+    @property
+    def predicted_noise(self) -> Tensor: ...
+
+    @property
+    def signal_to_noise(self) -> Tensor: ...
 
 
 def fusion_terms(fused: Tensor, visible: Tensor, infrared: Tensor, mask: Tensor, gamma: float) -> dict[str, Tensor]:
@@ -144,7 +158,7 @@ class EPOFusionLoss:
         if weights.ssim:
             terms["ssim"] = ssim_term(fused, visible, mask)
             total = total + weights.fusion * weights.ssim * terms["ssim"]
-        if weights.diffusion and hasattr(output, "noise"):
+        if weights.diffusion and isinstance(output, DiffusionPrediction):
             terms["diffusion"] = diffusion_term(
                 output.noise, output.predicted_noise, output.signal_to_noise, weights.largest_ratio
             )
