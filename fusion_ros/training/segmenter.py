@@ -1,23 +1,26 @@
-"""Trains a semantic segmenter on masks that are estimated from boxes.
+"""Trains a semantic segmenter on masks that are estimated from boxes, and on simulated ones.
 
 The network (YOLO11's backbone and neck with YOLO26's semantic head) and its training loop are ultralytics' (AGPL-3.0);
-what is ours is the data: masks from boxes by GrabCut (`data/box_masks.py`), and pictures of all inputs. It may start
-from the detector's weights, which already know the classes.
+what is ours is the data: masks from boxes by GrabCut (`data/box_masks.py`), exact masks of the simulated drive, and
+pictures of all inputs. It may start from the detector's weights, which already know the classes.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from fusion_ros.configuration import section, setting, validate
 from fusion_ros.errors import InputError, JobError
 from fusion_ros.metrics.segmentation import intersection_over_union
 from fusion_ros.perception.segmenter import Segmenter, SegmenterConfig
 from fusion_ros.perception.ultralytics_environment import import_ultralytics
-from fusion_ros.training.data.box_masks import SEGMENT_NAMES
+from fusion_ros.training.data.box_masks import BACKGROUND, ROAD, SEGMENT_NAMES, ignoring_road
 from fusion_ros.training.data.labelled_pairs import read_labelled_pairs
 from fusion_ros.training.data.masked_pairs import MaskedPair, with_box_masks
+from fusion_ros.training.data.simulated_pairs import SimulationConfig, simulate_pairs
 from fusion_ros.training.sensor_mix import INPUTS, SensorMixConfig, mix
 from fusion_ros.training.trainer import TrainingResult
 from fusion_ros.training.yolo_export import export_onnx
@@ -32,6 +35,7 @@ class Config:
     folder: str = setting(
         "../shared/data/roadscene", "folder with vi/, ir/ and labels.coco.json", parameter="data.folder"
     )
+    simulation: SimulationConfig = section(SimulationConfig, "simulation")
     mix: SensorMixConfig = section(SensorMixConfig, "mix")
     network: str = setting(
         "yolo11n.yaml", "ultralytics' description; a detector's gets a semantic head: yolo11n.yaml, yolo26n-sem.yaml"
@@ -72,6 +76,8 @@ def train(config: Config, out: Path, resume: bool) -> TrainingResult:
     validation = with_box_masks(read_labelled_pairs(folder, "validation"))
     if not training or not validation:
         raise InputError(f"{folder}: {len(training)} pairs to train on, {len(validation)} to validate on; need both")
+    training = [replace(pair, class_id=ignoring_road(pair.class_id)) for pair in training]
+    training += simulate_pairs(config.simulation)[1]
     checkpoint = fit(training, validation, out, config, resume)
     weights = export_onnx(checkpoint, out / WEIGHTS_NAME, config.image_size)
     scores = score(Segmenter(SegmenterConfig(weights=str(weights))), validation)
@@ -118,11 +124,17 @@ def fit(
 
 
 def score(segmenter: Segmenter, pairs: list[MaskedPair]) -> dict[str, dict[str, float]]:
-    """Intersection over union of a segmenter on each of `INPUTS`; see `intersection_over_union` for the keys."""
+    """Intersection over union of a segmenter on each of `INPUTS`; see `intersection_over_union` for the keys.
+
+    Where the true masks know no road, the road that is found counts as background.
+    """
     truth = [pair.class_id for pair in pairs]
+    knows_road = any((mask == ROAD).any() for mask in truth)
     scores = {}
     for kind in INPUTS:
         found = [segmenter.segment(mix(pair.visible, pair.infrared, kind)).class_id for pair in pairs]
+        if not knows_road:
+            found = [np.where(mask == ROAD, np.uint8(BACKGROUND), mask) for mask in found]
         scores[kind] = intersection_over_union(found, truth, SEGMENT_NAMES)
     return scores
 
@@ -143,7 +155,7 @@ def _arguments(out: Path, config: Config) -> dict[str, object]:
         "lrf": 0.02,
         "cos_lr": True,
         "weight_decay": 0.01,
-        "warmup_epochs": 1.0,
+        "warmup_epochs": 0.5,
         "warmup_bias_lr": 0.0,
         "mosaic": 0.5,
         "close_mosaic": 2,

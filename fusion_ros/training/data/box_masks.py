@@ -10,11 +10,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion_ros.training.data.labelled_pairs import LabelledPair
+from fusion_ros.training.data.labelled_pairs import CLASS_NAMES, LabelledPair
 
-BACKGROUND = 0
+BACKGROUND, ROAD = 0, 1
 IGNORED = 255
-SEGMENT_NAMES = ("background", "person", "bicycle", "car")
+SEGMENT_NAMES = ("background", "road", "person", "bicycle", "vehicle")
+_CLASS_OF_BOX = {"person": 2, "bicycle": 3, "car": 4}
 
 _MARGIN = 0.35  # of the box's size: what is around it shows GrabCut the background
 _SMALLEST = 14  # pixels: below, colours say nothing and the class's shape is taken as it is
@@ -31,22 +32,30 @@ def masks_from_boxes(pair: LabelledPair) -> NDArray[np.uint8]:
     (2 for objects over 60 pixels) along each outline is marked `IGNORED`.
 
     Args:
-        pair: images and boxes; class ids 0, 1, 2 become 1, 2, 3.
+        pair: images and boxes.
 
     Returns:
-        (H, W) uint8: index into `SEGMENT_NAMES`, or `IGNORED`.
+        (H, W) uint8: index into `SEGMENT_NAMES`, or `IGNORED`. Boxes say nothing about the road: it is background here.
     """
     picture = edge_picture(pair)
     mask = np.full(pair.infrared.shape, BACKGROUND, np.uint8)
     areas = np.prod(pair.xyxy[:, 2:] - pair.xyxy[:, :2], axis=1)
     for index in np.argsort(-areas, kind="stable"):
-        class_id = int(pair.class_id[index]) + 1
+        class_id = _CLASS_OF_BOX[CLASS_NAMES[int(pair.class_id[index])]]
         shape = _cut_out(picture, pair.xyxy[index], class_id).astype(np.uint8)
         width = 5 if min(_sides(pair.xyxy[index])) > 60 else 3
         band = cv2.morphologyEx(shape, cv2.MORPH_GRADIENT, np.ones((width, width), np.uint8))
         mask[shape > 0] = class_id
         mask[band > 0] = IGNORED
     return mask
+
+
+def ignoring_road(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Mark background in the lower half of a mask `IGNORED`: it may be road or not, and the boxes do not say which."""
+    height = len(mask)
+    unknown = np.zeros(mask.shape, np.bool_)
+    unknown[height // 2 :] = mask[height // 2 :] == BACKGROUND
+    return np.where(unknown, np.uint8(IGNORED), mask)
 
 
 def edge_picture(pair: LabelledPair) -> NDArray[np.uint8]:
@@ -99,7 +108,7 @@ def _rectangle(size: tuple[int, int], box: NDArray[np.float32]) -> NDArray[np.bo
 
 def _shape_of_class(size: tuple[int, int], box: NDArray[np.float32], class_id: int, scale: float) -> NDArray[np.bool_]:
     """A superellipse in the box, shrunk by `scale`: exponent 2 is an ellipse, 4 a rounded rectangle (cars)."""
-    exponent = 4 if SEGMENT_NAMES[class_id] == "car" else 2
+    exponent = 4 if SEGMENT_NAMES[class_id] == "vehicle" else 2
     half_x, half_y = (max(side / 2 * scale, 0.5) for side in _sides(box))
     across = np.abs((np.arange(size[1]) + 0.5 - (box[0] + box[2]) / 2) / half_x) ** exponent
     down = np.abs((np.arange(size[0]) + 0.5 - (box[1] + box[3]) / 2) / half_y) ** exponent

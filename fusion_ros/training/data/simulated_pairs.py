@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fusion_ros.configuration import setting
 from fusion_ros.simulation.drive import DriveConfig, DriveEvent, SimulatedDrive
 from fusion_ros.thermal.agc import ThermalAgc, ThermalAgcConfig
+from fusion_ros.training.data.box_masks import SEGMENT_NAMES
 from fusion_ros.training.data.labelled_pairs import CLASS_NAMES, LabelledPair
 from fusion_ros.training.data.masked_pairs import MaskedPair
 
@@ -35,8 +36,7 @@ def simulate_pairs(config: SimulationConfig) -> tuple[list[LabelledPair], list[M
         for number, (rgb, infrared) in enumerate(_pairs_of_drive(seed, config)):
             name = f"drive {seed}, pair {number}"
             labelled.append(_with_boxes(name, rgb, infrared))
-            assert rgb.truth is not None
-            masked.append(MaskedPair(name, _image(rgb), infrared, rgb.truth.mask.class_id))
+            masked.append(MaskedPair(name, _image(rgb), infrared, _mask(rgb)))
     return labelled, masked
 
 
@@ -72,3 +72,12 @@ def _with_boxes(name: str, rgb: DriveEvent, infrared: NDArray[np.uint8]) -> Labe
     boxes = rgb.truth.boxes
     class_id = np.array([CLASS_NAMES.index(boxes.class_names[int(index)]) for index in boxes.class_id], np.int64)
     return LabelledPair(name, _image(rgb), infrared, boxes.xyxy, class_id)
+
+
+def _mask(rgb: DriveEvent) -> NDArray[np.uint8]:
+    assert rgb.truth is not None
+    mask = rgb.truth.mask
+    table = np.zeros(256, np.uint8)
+    for class_id, name in mask.class_names.items():
+        table[class_id] = SEGMENT_NAMES.index(name)
+    return table[mask.class_id]
