@@ -68,6 +68,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({"out": str(config.out), **numbers}, indent=1, allow_nan=False))
         return 0
+    for shortfall in list(numbers["shortfalls"]):  # type: ignore[call-overload]
+        print(f"note: {shortfall}", file=sys.stderr)
     modes = ", ".join(f"{mode} {count}" for mode, count in dict(numbers["modes"]).items())  # type: ignore[call-overload]
     print(f"{numbers['fused']} fused images of {numbers['pairs']} pairs ({modes}), {numbers['boxes']} boxes,")
     print(f"{numbers['segmented_frames']} masks in {time.monotonic() - begun:.0f} s. Open the report in a browser:")

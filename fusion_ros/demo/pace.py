@@ -11,28 +11,28 @@ from fusion_ros.ros.received import Received, Timed
 # Conversion, DDS and the subscriber come on top of what the nodes report as compute time.
 MARGIN = 1.25
 OVERHEAD_S = 0.012
-# Nodes take a camera for silent after two seconds without an image, whatever /clock says.
-LONGEST_PERIOD_S = 1.5
-_REMEMBERED = 8
+# Few, so that a switch to a slower mode is noticed at once; more than one, so that an outlier is not.
+_REMEMBERED = 3
 
 
-def sustainable_rate(received: Received, frame_period_s: float, cores: int) -> float | None:
+def sustainable_rate(received: Received, frame_period_s: float, longest_period_s: float, cores: int) -> float | None:
     """Speed of the replay at which a frame's work in all nodes is done before the next frame comes.
 
     Args:
         received: the nodes' compute times so far.
         frame_period_s: time from pair to pair in the recording, seconds.
+        longest_period_s: longest wall time from pair to pair that is allowed, seconds.
         cores: processor cores; with two or fewer, nodes do not compute side by side but share the cores.
 
     Returns:
-        A rate of at most 1 (real time), no less than one frame in 1.5 s, or None while there is nothing to go by.
+        A rate of at most 1 (real time), no less than `longest_period_s` allows; None while there is nothing to go by.
     """
     with received.lock:
         costs = [_recent(values) for values in received.processing.values() if values]
     if not costs:
         return None
     seconds = (sum(costs) if cores < 2 * len(costs) else max(costs)) / 1e3
-    slowest = frame_period_s / LONGEST_PERIOD_S
+    slowest = frame_period_s / longest_period_s
     return min(1.0, max(slowest, frame_period_s / (MARGIN * seconds + OVERHEAD_S)))
 
 

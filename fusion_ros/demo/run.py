@@ -30,6 +30,10 @@ from fusion_ros.demo.truth import BagContent, read_content
 from fusion_ros.errors import JobError
 from fusion_ros.ros import graph
 
+# Nodes take a camera for silent after two seconds without an image, whatever /clock says.
+LONGEST_PERIOD = 1.5
+_PATIENT_TIMEOUT = 10.0
+_IMAGE_INPUTS = (graph.RGB_TOPIC, graph.THERMAL_TOPIC, graph.FUSED_TOPIC)
 NODES = (graph.FUSION, graph.DETECTION, graph.SEGMENTATION)
 
 
@@ -88,19 +92,29 @@ def _replay(
         bag_rate=FIRST_RATE if config.rate is None else config.rate,
         bag_loop=False,
     )
-    specs = tuple(_told(spec, content.slop) for spec in specs)
+    specs = tuple(_told(spec, content.slop, config) for spec in specs)
     period = frame_period_s(content.rgb_stamps)
-    session = Session(config, specs, NODES, group, images, domain, content.pair_count, period, progress)
+    longest = LONGEST_PERIOD if config.pairs is None else _PATIENT_TIMEOUT
+    session = Session(config, specs, NODES, group, images, domain, content.pair_count, period, longest, progress)
     return session.run()
 
 
-def _told(spec: graph.NodeSpec, slop: float) -> graph.NodeSpec:
-    """Add what a demo needs beyond the defaults: a player that waits for us, and a slop that suits the recording."""
+def _told(spec: graph.NodeSpec, slop: float, config: DemoConfig) -> graph.NodeSpec:
+    """Add what a demo needs beyond the defaults.
+
+    A player that waits for us, a slop that suits the recording, and reliable inputs: images larger than the
+    middleware's shared memory go in pieces over UDP, where a best-effort subscriber loses the whole for one piece.
+    """
     if spec.name == graph.PLAYER:
-        return replace(spec, parameters={**spec.parameters, "autostart": False})
-    if spec.executable in ("fusion_node", "pipeline_node"):
-        return replace(spec, parameters={**spec.parameters, "sync.slop": slop})
-    return spec
+        extra: dict[str, graph.ParameterScalar] = {"autostart": False}
+    else:
+        extra = {f"qos_overrides./{topic}.subscription.reliability": "reliable" for topic in _IMAGE_INPUTS}
+        if spec.executable in ("fusion_node", "pipeline_node"):
+            extra["sync.slop"] = slop
+            if config.pairs is not None:
+                # Both cameras are always there; slow hardware must not make them seem silent.
+                extra["timeout"] = _PATIENT_TIMEOUT
+    return replace(spec, parameters={**spec.parameters, **extra})
 
 
 def _report(

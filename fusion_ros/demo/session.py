@@ -19,7 +19,7 @@ from fusion_ros.ros.received import Received
 # Called with (phase, done, total): phases are `start`, `replay` and `finish`.
 Progress = Callable[[str, int, int], None]
 
-FIRST_RATE = 0.3
+FIRST_RATE = 0.15
 _POLL = 0.1
 _PACE_PERIOD = 1.0
 _DRAIN_QUIET = 1.5
@@ -63,6 +63,7 @@ class Session:
         domain: ROS domain of everything.
         pair_count: pairs in the recording.
         period_s: time from pair to pair in the recording, seconds.
+        longest_period_s: longest wall time from pair to pair to which a replay may be slowed down, seconds.
         progress: told how far it is.
     """
 
@@ -76,6 +77,7 @@ class Session:
         domain: int,
         pair_count: int,
         period_s: float,
+        longest_period_s: float,
         progress: Progress,
     ) -> None:
         self._config = config
@@ -86,6 +88,7 @@ class Session:
         self._domain = domain
         self._pair_count = pair_count
         self._period_s = period_s
+        self._longest_period_s = longest_period_s
         self._progress = progress
 
     def run(self) -> SessionOutcome:
@@ -163,7 +166,9 @@ class Session:
             raise JobError(f"{PLAYER}: ended with exit code {code}; {self._last_words(PLAYER)}")
 
     def _pace(self, collector: Collector, outcome: SessionOutcome, elapsed: float) -> None:
-        rate = sustainable_rate(collector.received, self._period_s, len(os.sched_getaffinity(0)))
+        rate = sustainable_rate(
+            collector.received, self._period_s, self._longest_period_s, len(os.sched_getaffinity(0))
+        )
         last = outcome.rates[-1][1] if outcome.rates else FIRST_RATE
         if rate is not None and abs(rate - last) > 0.1 * last:
             collector.set_replay_rate(rate)

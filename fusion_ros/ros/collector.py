@@ -136,8 +136,8 @@ class Collector:
 
     def _subscribe(self) -> None:
         rgb, thermal = self._inputs
-        self._listen(Image, rgb, self._on_rgb, _sensor_profile())
-        self._listen(Image, thermal, self._on_thermal, _sensor_profile())
+        self._listen(Image, rgb, self._on_rgb)
+        self._listen(Image, thermal, self._on_thermal)
         self._listen(DiagnosticArray, topics.DIAGNOSTICS, self._on_diagnostics)
         for name in self._nodes:
             self._listen_to_figures(name)
@@ -260,11 +260,6 @@ def _latched_profile() -> QoSProfile:
         reliability=QoSReliabilityPolicy.RELIABLE,
         durability=QoSDurabilityPolicy.TRANSIENT_LOCAL,
     )
-
-
-def _sensor_profile() -> QoSProfile:
-    # Best effort, so that a slow collector never holds up the player.
-    return QoSProfile(history=QoSHistoryPolicy.KEEP_LAST, depth=_DEPTH, reliability=QoSReliabilityPolicy.BEST_EFFORT)
 
 
 def _no_handlers() -> Any:
