@@ -178,32 +178,32 @@ def street_light(along: NDArray[np.float32] | float) -> NDArray[np.float32]:
     return np.asarray(0.25 + 0.75 * np.exp(-((from_lamp / 6.5) ** 2)), np.float32)
 
 
-STREET_LAMP_LIGHT = 0.05
+STREET_LAMP_LIGHT = 0.035
 
 
 def draw_visible_backdrop(backdrop: Backdrop, layers: VisibleLayers, view: Viewpoint, air: Atmosphere) -> None:
     """Draw sky, hills, ground, fronts and facades as light meets them."""
-    _draw_sky(backdrop, layers, view, air)
     ground = look_at_ground(view)
     first = ground.first_row
+    _draw_sky(backdrop, layers, view, air, first)
     sampled = sample_ground([level.look for level in backdrop.ground], ground, view)
     layers.albedo[first:] = sampled[:, :, :3]
     layers.glow[first:] = 0
     layers.sky[first:] = False
-    layers.light[first:, :, 0] = air.daylight
-    layers.light[first:, :, 1] = 0
+    layers.sky_light[first:] = air.daylight
+    layers.lamp_light[first:] = 0
     if air.headlights > 0:
-        layers.light[first:, :, 1] += air.headlights * headlight_beam(ground.across - view.x, ground.ahead[:, None])
+        layers.lamp_light[first:] += air.headlights * headlight_beam(ground.across - view.x, ground.ahead[:, None])
     if air.lamps > 0:
-        layers.light[first:, :, 1] += (air.lamps * STREET_LAMP_LIGHT) * street_light(ground.ahead + view.z)[:, None]
+        layers.lamp_light[first:] += (air.lamps * STREET_LAMP_LIGHT) * street_light(ground.ahead + view.z)[:, None]
     layers.class_id[first:] = np.where(np.abs(ground.across) < KERB_M, ROAD, 0)
     for (side, levels), sign in zip(backdrop.facades, (-1, 1), strict=True):
         _draw_visible_fronts(side, layers, view, air, sign)
         _draw_visible_facades(levels, layers, view, air, sign)
 
 
-def _draw_sky(backdrop: Backdrop, layers: VisibleLayers, view: Viewpoint, air: Atmosphere) -> None:
-    end = min(view.height, max(1, int(view.center_y) + 3))
+def _draw_sky(backdrop: Backdrop, layers: VisibleLayers, view: Viewpoint, air: Atmosphere, end: int) -> None:
+    """Draw sky and hills down to row `end`."""
     up = np.clip(-view.directions_y[:end] / 0.5, 0, 1)[:, None, None]
     sky = np.array(air.horizon, np.float32) * (1 - up) ** 1.6 + np.array(air.zenith, np.float32) * (1 - (1 - up) ** 1.6)
     rows = np.clip(-view.directions_y[:end, None] * 380, 0, 255) * np.ones((1, view.width), np.float32)
@@ -219,12 +219,12 @@ def _draw_sky(backdrop: Backdrop, layers: VisibleLayers, view: Viewpoint, air: A
     white = np.float32(sum(air.horizon) / 3 * 1.08)
     layers.glow[:end] = sky * (1 - 0.7 * cover) + white * 0.7 * cover
     layers.albedo[:end] = 0
-    layers.light[:end] = 0
+    layers.sky_light[:end] = 0
     layers.sky[:end] = True
     tops = view.center_y - view.focal_px * _skyline(backdrop, view)
     hills = np.arange(end, dtype=np.float32)[:, None] > tops[None, :]
     layers.albedo[:end][hills] = _HILLS_ALBEDO
-    layers.light[:end][hills] = (air.daylight * 0.9, 0.0)
+    layers.sky_light[:end][hills] = air.daylight * 0.9
     # Haze takes on the colour of the sky at the horizon.
     layers.glow[:end][hills] = np.array(air.horizon, np.float32) * 0.28
     layers.sky[:end][hills] = False
@@ -258,7 +258,8 @@ def _draw_visible_fronts(side: Facades, layers: VisibleLayers, view: Viewpoint, 
         cv2.fillConvexPoly(layers.albedo, corners, shaded)
         cv2.fillConvexPoly(covered, corners, 1)
     where = covered > 0
-    layers.light[where] = (air.daylight, lamp)
+    layers.sky_light[where] = air.daylight
+    layers.lamp_light[where] = lamp
     layers.glow[where] = 0
     layers.sky[where] = False
     layers.class_id[where] = 0
@@ -276,12 +277,11 @@ def _draw_visible_facades(
     where = look[:, :, 3] > 127
     np.copyto(layers.albedo[region], look[:, :, :3], where=where[:, :, None])
     # One side of the street lies in the shade.
-    layers.light[region][where] = 0.0
     daylight = np.float32(air.daylight * (0.62 if sign > 0 else 1.0))
     lamps = air.lamps * STREET_LAMP_LIGHT * 0.6 * street_light(facade.ahead + view.z)
     lamps = lamps + air.headlights * headlight_beam(FACADE_X_M * sign - view.x, facade.ahead)
-    layers.light[region][:, :, 0][where] = daylight
-    np.copyto(layers.light[region][:, :, 1], lamps.astype(np.float32)[None, :], where=where)
+    np.copyto(layers.sky_light[region], daylight, where=where)
+    np.copyto(layers.lamp_light[region], lamps.astype(np.float32)[None, :], where=where)
     layers.glow[region][where] = 0
     if air.lamps > 0:
         glow = sample_facades([level.glow for level in levels], facade, view) * np.float32(0.11 * air.lamps)
@@ -295,14 +295,14 @@ def draw_thermal_backdrop(
     backdrop: Backdrop, temperature: NDArray[np.float32], view: Viewpoint, air: Atmosphere
 ) -> None:
     """Draw the temperatures of sky, hills, ground, fronts and facades, in degrees Celsius."""
-    end = min(view.height, max(1, int(view.center_y) + 3))
+    ground = look_at_ground(view)
+    end = ground.first_row
     up = np.clip(-view.directions_y[:end] / 0.35, 0, 1) ** 0.6
     near_air = air.air - 3.0
     temperature[:end] = (near_air + (air.sky - near_air) * up)[:, None]
     tops = view.center_y - view.focal_px * _skyline(backdrop, view)
     hills = np.arange(end, dtype=np.float32)[:, None] > tops[None, :]
     temperature[:end][hills] = air.air - 1.0
-    ground = look_at_ground(view)
     warmth = sample_ground([level.warmth for level in backdrop.ground], ground, view)[:, :, 0]
     temperature[ground.first_row :] = air.air + warmth * np.float32(air.sun_warming)
     for (side, levels), sign in zip(backdrop.facades, (-1, 1), strict=True):

@@ -162,12 +162,12 @@ class SimulatedDrive:
 
     def _truth(self, layers: VisibleLayers, seen: list[SeenUser]) -> GroundTruth:
         boxes, scores, classes, identities = [], [], [], []
-        visible = np.bincount(layers.instance.reshape(-1), minlength=len(layers.painted) + 1)
+        visible = np.bincount(layers.owner.reshape(-1), minlength=len(layers.painted) + 1)
         for user in seen:
-            count, painted = int(visible[user.instance]), layers.painted[user.instance - 1]
+            count, painted = int(visible[user.number]), layers.painted[user.number - 1].pixels
             if count == 0 or count < self.LEAST_VISIBILITY * painted:
                 continue
-            rows, columns = np.nonzero(layers.instance == user.instance)
+            rows, columns = np.nonzero(layers.owner == user.number)
             box = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
             if box[3] - box[1] < self.SMALLEST_HEIGHT_PX or box[2] - box[0] < self.SMALLEST_WIDTH_PX:
                 continue

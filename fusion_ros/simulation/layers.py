@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion_ros.simulation.light import Atmosphere
+from fusion_ros.simulation.light import Atmosphere, Colour
 from fusion_ros.simulation.shapes import Body, Heat
 from fusion_ros.simulation.viewpoint import Viewpoint
 
@@ -16,6 +16,8 @@ from fusion_ros.simulation.viewpoint import Viewpoint
 _SHIFT = 4
 _ONE = 1 << _SHIFT
 SKIN_CELSIUS = 32.5
+# From this opacity on a pixel of a cutout counts as its own.
+OPAQUE = 110
 
 BACKGROUND, ROAD, PERSON_MASK, BICYCLE_MASK, VEHICLE_MASK = range(5)
 MASK_NAMES = {
@@ -27,39 +29,116 @@ MASK_NAMES = {
 }
 
 
+@dataclass(frozen=True)
+class Painted:
+    """Something that was painted over the backdrop.
+
+    Attributes:
+        light: light of sky and of lamps on it, in units of full daylight.
+        mask_value: class in the mask.
+        pixels: how many it covered when it was painted.
+    """
+
+    light: tuple[float, float]
+    mask_value: int
+    pixels: int
+
+
 @dataclass
 class VisibleLayers:
-    """The world as light meets it, with what each pixel shows.
+    """The world as light meets it, with what each pixel shows. `settle` must be called when all is painted.
 
     Attributes:
         albedo: (H, W, 3) uint8 BGR, as it would look in daylight.
-        light: (H, W, 2) float32, light from the sky and from lamps in units of full daylight.
+        sky_light: (H, W) float32, light from the sky in units of full daylight.
+        lamp_light: (H, W) float32, light from lamps.
         glow: (H, W, 3) float32 BGR, light that the surface gives off.
         sky: (H, W) bool, where the sky is seen.
         class_id: (H, W) uint8, keys of `MASK_NAMES`.
-        instance: (H, W) uint16, 0 for none, else 1 + index in `painted`.
-        painted: pixels of each road user as it was painted, before others were painted over it.
+        owner: (H, W) uint16, 0 for the backdrop, else 1 + index in `painted`.
+        painted: what was painted over the backdrop, in order.
     """
 
     albedo: NDArray[np.uint8]
-    light: NDArray[np.float32]
+    sky_light: NDArray[np.float32]
+    lamp_light: NDArray[np.float32]
     glow: NDArray[np.float32]
     sky: NDArray[np.bool_]
     class_id: NDArray[np.uint8]
-    instance: NDArray[np.uint16]
-    painted: list[int] = field(default_factory=list)
+    owner: NDArray[np.uint16]
+    painted: list[Painted] = field(default_factory=list)
+    _lamps: list[tuple[int, NDArray[np.int32], Colour]] = field(default_factory=list)
 
     @classmethod
     def blank(cls, height: int, width: int) -> VisibleLayers:
         """Return empty layers."""
         return cls(
             np.zeros((height, width, 3), np.uint8),
-            np.zeros((height, width, 2), np.float32),
+            np.zeros((height, width), np.float32),
+            np.zeros((height, width), np.float32),
             np.zeros((height, width, 3), np.float32),
             np.zeros((height, width), np.bool_),
             np.zeros((height, width), np.uint8),
             np.zeros((height, width), np.uint16),
         )
+
+    def paint_body(self, body: Body, view: Viewpoint, light: tuple[float, float], mask_value: int = BACKGROUND) -> int:
+        """Paint a body over what is there.
+
+        Args:
+            body: the parts.
+            view: the camera.
+            light: light of sky and lamps on it, in units of daylight.
+            mask_value: its class in the mask.
+
+        Returns:
+            its number in `owner`, 0 where it is out of sight.
+        """
+        pixels = view.project(body.corners)
+        box = _pixel_box(pixels, view)
+        if box is None:
+            return 0
+        number = len(self.painted) + 1
+        fixed = np.round(pixels * _ONE).astype(np.int32)
+        for part in body.parts:
+            corners = fixed[part.start : part.end]
+            cv2.fillConvexPoly(self.albedo, corners, part.colour, cv2.LINE_AA, _SHIFT)
+            cv2.fillConvexPoly(self.owner, corners, number, cv2.LINE_8, _SHIFT)
+            if part.glow is not None:
+                self._lamps.append((number, corners, part.glow))
+        covered = int(np.count_nonzero(self.owner[box] == number))
+        self.painted.append(Painted(light, mask_value, covered))
+        return number
+
+    def paint_cutout(self, region: tuple[slice, slice], cutout: NDArray[np.uint8], light: tuple[float, float]) -> None:
+        """Paint an (h, w, 4) drawing with opacity over a region."""
+        opacity = cutout[:, :, 3:].astype(np.float32) / 255
+        mixed = self.albedo[region] * (1 - opacity) + cutout[:, :, :3] * opacity
+        self.albedo[region] = mixed.astype(np.uint8)
+        where = cutout[:, :, 3] > OPAQUE
+        self.painted.append(Painted(light, BACKGROUND, int(np.count_nonzero(where))))
+        self.owner[region][where] = len(self.painted)
+
+    def settle(self) -> None:
+        """Give what was painted its light, its class and its lamps, where nothing was painted over it."""
+        over = self.owner > 0
+        owners = self.owner[over]
+        table = np.array([(0, 0, 0), *((*item.light, item.mask_value) for item in self.painted)], np.float32)
+        self.sky_light[over] = table[:, 0][owners]
+        self.lamp_light[over] = table[:, 1][owners]
+        self.class_id[over] = table[:, 2].astype(np.uint8)[owners]
+        self.glow[over] = 0
+        self.sky[over] = False
+        height, width = self.owner.shape
+        for number, corners, colour in self._lamps:
+            left, top = np.maximum(corners.min(axis=0) // _ONE, 0)
+            right, bottom = np.minimum(corners.max(axis=0) // _ONE + 2, (width, height))
+            if left >= right or top >= bottom:
+                continue
+            lamp = np.zeros((int(bottom - top), int(right - left)), np.uint8)
+            cv2.fillConvexPoly(lamp, corners - np.array([left, top], np.int32) * _ONE, 1, cv2.LINE_8, _SHIFT)
+            region = (slice(int(top), int(bottom)), slice(int(left), int(right)))
+            self.glow[region][(lamp > 0) & (self.owner[region] == number)] = colour
 
 
 def celsius(heat: Heat, air: Atmosphere) -> float:
@@ -73,50 +152,6 @@ def celsius(heat: Heat, air: Atmosphere) -> float:
     )
 
 
-def paint_visible(
-    layers: VisibleLayers, body: Body, view: Viewpoint, light: tuple[float, float], mask_value: int | None
-) -> None:
-    """Paint a body over the layers.
-
-    Args:
-        layers: what to paint on.
-        body: the parts.
-        view: the camera.
-        light: light of sky and lamps on it, in units of daylight.
-        mask_value: class in the mask for a road user, which also gets an instance; None for what stands still.
-    """
-    pixels = view.project(body.corners)
-    box = _pixel_box(pixels, view)
-    if box is None:
-        if mask_value is not None:
-            layers.painted.append(0)
-        return
-    left, top, right, bottom = box
-    silhouette = np.zeros((bottom - top, right - left), np.uint8)
-    fixed = np.round(pixels * _ONE).astype(np.int32)
-    offset = np.array([left * _ONE, top * _ONE], np.int32)
-    glowing = []
-    for part in body.parts:
-        corners = fixed[part.start : part.end]
-        cv2.fillConvexPoly(layers.albedo, corners, part.colour, cv2.LINE_AA, _SHIFT)
-        cv2.fillConvexPoly(silhouette, corners - offset, 255, cv2.LINE_8, _SHIFT)
-        if part.glow is not None:
-            glowing.append((corners, part.glow))
-    where = silhouette > 0
-    region = (slice(top, bottom), slice(left, right))
-    layers.light[region][where] = light
-    layers.glow[region][where] = 0.0
-    layers.sky[region][where] = False
-    layers.class_id[region][where] = BACKGROUND if mask_value is None else mask_value
-    if mask_value is None:
-        layers.instance[region][where] = 0
-    else:
-        layers.painted.append(int(np.count_nonzero(where)))
-        layers.instance[region][where] = len(layers.painted)
-    for corners, glow in glowing:
-        cv2.fillConvexPoly(layers.glow, corners, glow, cv2.LINE_8, _SHIFT)
-
-
 def paint_thermal(temperature: NDArray[np.float32], body: Body, view: Viewpoint, air: Atmosphere) -> None:
     """Paint a body's temperatures over (H, W) degrees Celsius."""
     pixels = view.project(body.corners)
@@ -127,7 +162,7 @@ def paint_thermal(temperature: NDArray[np.float32], body: Body, view: Viewpoint,
         cv2.fillConvexPoly(temperature, fixed[part.start : part.end], celsius(part.heat, air), cv2.LINE_8, _SHIFT)
 
 
-def paint_sprite(
+def place_cutout(
     sprite: NDArray[np.uint8], x: float, z: float, height_m: float, view: Viewpoint
 ) -> tuple[tuple[slice, slice], NDArray[np.uint8]] | None:
     """Scale a (h, w, 4) drawing to its place.
@@ -149,9 +184,9 @@ def paint_sprite(
     return (slice(first_y, last_y), slice(first_x, last_x)), np.asarray(piece, np.uint8)
 
 
-def _pixel_box(pixels: NDArray[np.float64], view: Viewpoint) -> tuple[int, int, int, int] | None:
-    """Return the part of the image that the pixels span (left, top, right, bottom), None where they miss it."""
-    low, high = np.floor(pixels.min(axis=0)).astype(int) - 1, np.ceil(pixels.max(axis=0)).astype(int) + 2
-    left, top = max(0, int(low[0])), max(0, int(low[1]))
-    right, bottom = min(view.width, int(high[0])), min(view.height, int(high[1]))
-    return (left, top, right, bottom) if left < right and top < bottom else None
+def _pixel_box(pixels: NDArray[np.float64], view: Viewpoint) -> tuple[slice, slice] | None:
+    """Return the rows and columns of the image that the pixels span, None where they miss it."""
+    low, high = pixels.min(axis=0), pixels.max(axis=0)
+    left, top = max(0, int(low[0]) - 1), max(0, int(low[1]) - 1)
+    right, bottom = min(view.width, int(high[0]) + 3), min(view.height, int(high[1]) + 3)
+    return (slice(top, bottom), slice(left, right)) if left < right and top < bottom else None

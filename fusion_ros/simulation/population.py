@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -63,8 +63,9 @@ def tunnels(schedule: Schedule) -> list[tuple[float, float]]:
 
 
 def populate(generator: np.random.Generator, schedule: Schedule) -> list[RoadUser]:
-    """Place the road users of all scenes so that each comes into view in its own scene."""
-    users: list[RoadUser] = []
+    """Place the road users so that each comes into view in its own scene; one car leads us all the way."""
+    lead = RoadUser("car 1", "car", EGO_LANE_X, 13.0, 0.0, EGO_SPEED + 14.0 / schedule.duration, _PAINTS[0], lit=True)
+    users: list[RoadUser] = [lead]
     for index, scene in enumerate(schedule.scenes):
         users += _populate_scene(generator, schedule, index, scene, len(users))
     return users
@@ -113,9 +114,6 @@ def _populate_scene(
             )
         )
 
-    for _ in range(scene.ahead):
-        speed = EGO_SPEED + float(generator.uniform(-0.8, 0.8))
-        add("car", EGO_LANE_X, here + float(generator.uniform(13, 24)), 0.0, speed, _PAINTS)
     for number in range(scene.oncoming):
         # So that the cars pass us one after the other within the scene.
         meeting = start + (end - start) * (number + 0.8) / (scene.oncoming + 0.3)
@@ -126,25 +124,19 @@ def _populate_scene(
     for number in range(scene.pedestrians):
         z = here + 8.0 + (end - start) * EGO_SPEED * (number + float(generator.uniform(0.2, 0.9))) / scene.pedestrians
         if number % 3 == 2:
-            # Crosses the road ahead of us.
-            meeting = max(0.5, (z - here - 9.0) / EGO_SPEED)
-            add("pedestrian", 2.2 - 1.4 * meeting, z, 1.4, 0.0, _JACKETS)
+            # Crosses the road ahead of us and is on the sidewalk when we get there.
+            meeting = max(0.5, (z - here - 6.0) / EGO_SPEED)
+            add("pedestrian", 4.4 - 1.4 * meeting, z, 1.4, 0.0, _JACKETS)
             continue
         side = -1 if generator.random() < 0.4 else 1
         walk = float(generator.choice([-1.3, 1.3, 0.0], p=[0.4, 0.4, 0.2]))
-        add("pedestrian", side * float(generator.uniform(4.6, 7.0)), z, 0.0, walk, _JACKETS)
+        add("pedestrian", side * float(generator.uniform(5.9, 7.2)), z, 0.0, walk, _JACKETS)
     if not scene.tunnel:
         for side in (-1, 1):
             z = here + 12.0 + float(generator.uniform(0, 10))
             add("car", side * 4.65, z, 0.0, 0.0, _PAINTS)
-            users[-1] = _parked(users[-1])
+            users[-1] = replace(users[-1], lit=False, running=False)
     return _outside_tunnels(users, schedule, index)
-
-
-def _parked(car: RoadUser) -> RoadUser:
-    from dataclasses import replace
-
-    return replace(car, lit=False)
 
 
 def _outside_tunnels(users: list[RoadUser], schedule: Schedule, index: int) -> list[RoadUser]:

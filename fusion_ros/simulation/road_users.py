@@ -7,8 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from fusion_ros.simulation.shapes import Bgr, Body, Heat
+from fusion_ros.simulation.viewpoint import NEAR_M, Viewpoint
 
 PERSON, BICYCLE, CAR = 0, 1, 2
+# No road user reaches farther to the side of its middle than this; a cyclist's arms and a car's wheels included.
+_REACH_M = 1.6
+CAR_LENGTH_M = 4.2
+# Details are drawn up to this distance in an image 320 pixels wide.
+_FINE_TO_M = 32.0
 CLASS_NAMES = {PERSON: "person", BICYCLE: "bicycle", CAR: "car"}
 
 _GLASS, _RUBBER = (60, 52, 46), (26, 26, 28)
@@ -31,6 +37,7 @@ class RoadUser:
         size: factor on the usual size.
         phase: where in its stride it is at time zero, in radians.
         lit: whether a car has its lights on.
+        running: whether a car's engine is warm.
     """
 
     identity: str
@@ -43,19 +50,27 @@ class RoadUser:
     size: float = 1.0
     phase: float = 0.0
     lit: bool = False
+    running: bool = True
 
     def place_at(self, seconds: float) -> tuple[float, float]:
         """Return (x, z) at `seconds`."""
         return self.x + self.speed_x * seconds, self.z + self.speed_z * seconds
 
-    def bodies_at(self, seconds: float, camera_x: float) -> list[tuple[int, str, Body]]:
-        """Return what is to be drawn: class, identity and body, the farther one first."""
+    def bodies_at(self, seconds: float, view: Viewpoint) -> list[tuple[int, str, Body]]:
+        """Return what is to be drawn: class, identity and body, the farther one first; nothing where out of sight."""
         x, z = self.place_at(seconds)
+        ahead = max(NEAR_M, z - view.z)
+        column, reach = view.center_x + view.focal_px * (x - view.x) / ahead, view.focal_px * _REACH_M / ahead
+        beside_us = self.kind == "car" and z - view.z < CAR_LENGTH_M
+        if not beside_us and (column + reach < 0 or column - reach > view.width):
+            return []
+        # What is smaller than a pixel is left out.
+        fine = ahead < _FINE_TO_M * view.width / 320
         if self.kind == "car":
-            return [(CAR, self.identity, _car(self, x, z, camera_x))]
+            return [(CAR, self.identity, _car(self, x, z, view.x, fine))]
         stride = self.phase + 6.2 * seconds
         if self.kind == "pedestrian":
-            return [(PERSON, self.identity, _pedestrian(self, x, z, stride))]
+            return [(PERSON, self.identity, _pedestrian(self, x, z, stride, fine))]
         bicycle, rider = _cyclist(self, x, z, stride)
         return [
             (BICYCLE, self.identity.replace("cyclist", "bicycle"), bicycle),
@@ -71,12 +86,12 @@ def _shade(colour: Bgr, factor: float) -> Bgr:
     )
 
 
-def _car(car: RoadUser, x: float, z: float, camera_x: float) -> Body:
+def _car(car: RoadUser, x: float, z: float, camera_x: float, fine: bool) -> Body:
     """Draw a hatchback as its visible side, its roof line and the end that faces us."""
     body = Body()
-    half, tall, length = 0.89 * car.size, 1.47 * car.size, 4.2 * car.size
-    oncoming = car.speed_z < 0
-    paint = Heat(sun=0.55, engine=0.06)
+    half, tall, length = 0.89 * car.size, 1.47 * car.size, CAR_LENGTH_M * car.size
+    oncoming, warm = car.speed_z < 0, float(car.running)
+    paint = Heat(sun=0.55, engine=0.06 * warm)
     # Seen from the end that faces us: how far back the glass starts and ends, and where the roof ends.
     glass_foot, glass_top, roof_end = (1.05, 1.75, 3.6) if oncoming else (0.12, 0.55, 2.5)
     far_foot = 3.95 if oncoming else 3.15
@@ -104,9 +119,10 @@ def _car(car: RoadUser, x: float, z: float, camera_x: float) -> Body:
         body.add([(sx, y, z + d * car.size) for d, y in panes], _GLASS, _GLASS_HEAT)
         for wheel in (0.75, 3.35):
             center = (sx, 0.32, z + wheel * car.size)
-            body.add_wheel_sideways(center, 0.33, _RUBBER, Heat(sun=0.4, engine=0.55))
-            body.add_wheel_sideways(center, 0.18, (150, 150, 150), Heat(sun=0.4, engine=0.8))
-    _add_car_end(body, car, x, z, half, tall, belt, glass_foot, glass_top, oncoming)
+            body.add_wheel_sideways(center, 0.33, _RUBBER, Heat(sun=0.4, engine=0.55 * warm))
+            if fine:
+                body.add_wheel_sideways(center, 0.18, (150, 150, 150), Heat(sun=0.4, engine=0.8 * warm))
+    _add_car_end(body, car, x, z, half, tall, belt, glass_foot, glass_top, oncoming, fine)
     return body
 
 
@@ -121,15 +137,17 @@ def _add_car_end(
     glass_foot: float,
     glass_top: float,
     oncoming: bool,
+    fine: bool,
 ) -> None:
-    running = Heat(sun=0.4, engine=0.6)
+    warm = float(car.running)
+    running = Heat(sun=0.4, engine=0.6 * warm)
     foot, top = z + glass_foot * car.size, z + glass_top * car.size
     for side in (-1, 1):
         inner, outer = x + side * (half - 0.24), x + side * (half - 0.02)
         body.add_facing([(inner, 0.0), (outer, 0.0), (outer, 0.4), (inner, 0.4)], z, _RUBBER, running)
     # Shadow and hot exhaust under the car.
     under = [(x - half + 0.24, 0.14), (x + half - 0.24, 0.14), (x + half - 0.1, 0.35), (x - half + 0.1, 0.35)]
-    body.add_facing(under, z, (18, 18, 18), Heat(sun=0.3, engine=0.75))
+    body.add_facing(under, z, (18, 18, 18), Heat(sun=0.3, engine=0.75 * warm))
     # From the belt up to the roof, leaning back.
     body.add(
         [
@@ -158,7 +176,7 @@ def _add_car_end(
             (x + half * 0.9, belt, foot),
             (x - half * 0.9, belt, foot),
         ]
-        body.add(bonnet, _shade(car.colour, 1.12), Heat(sun=0.6, engine=0.62))
+        body.add(bonnet, _shade(car.colour, 1.12), Heat(sun=0.6, engine=0.62 * warm))
     face = [
         (x - half, 0.3),
         (x + half, 0.3),
@@ -169,16 +187,18 @@ def _add_car_end(
     ]
     if oncoming:
         face = [(x - half, 0.3), (x + half, 0.3), (x + half, belt * 0.86), (x - half, belt * 0.86)]
-    body.add_facing(face, z, car.colour, Heat(sun=0.5, engine=0.35 if oncoming else 0.1))
+    body.add_facing(face, z, car.colour, Heat(sun=0.5, engine=(0.35 if oncoming else 0.1) * warm))
     body.add_facing(
         [(x - half, 0.26), (x + half, 0.26), (x + half, 0.45), (x - half, 0.45)],
         z,
         _shade(car.colour, 0.55),
-        Heat(sun=0.5, engine=0.25),
+        Heat(sun=0.5, engine=0.25 * warm),
     )
     if oncoming:
         grille = [(x - half * 0.5, 0.46), (x + half * 0.5, 0.46), (x + half * 0.55, 0.64), (x - half * 0.55, 0.64)]
-        body.add_facing(grille, z, (30, 30, 32), Heat(engine=0.95))
+        body.add_facing(grille, z, (30, 30, 32), Heat(engine=0.95 * warm))
+    if not fine and not car.lit:
+        return
     plate = [(x - 0.26, 0.5), (x + 0.26, 0.5), (x + 0.26, 0.62), (x - 0.26, 0.62)]
     body.add_facing(plate, z, (210, 215, 215), Heat(sun=0.4))
     _add_lamps(body, car, x, z, half, belt, oncoming)
@@ -192,10 +212,10 @@ def _add_lamps(body: Body, car: RoadUser, x: float, z: float, half: float, belt:
         glow = (62.0, 74.0, 80.0) if oncoming else (0.02, 0.03, 0.9)
     for side in (-1, 1):
         center = (x + side * half * 0.76, y, z - 0.02)
-        body.add_ellipse(center, 0.17, 0.10, colour, Heat(engine=0.35, sun=0.3), glow)
+        body.add_ellipse(center, 0.17, 0.10, colour, Heat(engine=0.35 * car.running, sun=0.3), glow)
 
 
-def _pedestrian(person: RoadUser, x: float, z: float, stride: float) -> Body:
+def _pedestrian(person: RoadUser, x: float, z: float, stride: float, fine: bool) -> Body:
     body = Body()
     tall = 1.74 * person.size
     crossing = abs(person.speed_x) > abs(person.speed_z)
@@ -209,6 +229,9 @@ def _pedestrian(person: RoadUser, x: float, z: float, stride: float) -> Body:
         lift = 0.05 * tall * max(0.0, side * float(np.cos(stride))) * (not standing)
         foot = (x + side * swing * reach + side * apart, lift + 0.04)
         knee = (x + 0.55 * side * swing * reach + side * apart, 0.27 * tall + lift * 0.7)
+        if not fine:
+            body.add_limb((x + side * apart, hip), foot, 0.09 * tall, z, trousers, _TROUSER_HEAT)
+            continue
         body.add_limb((x + side * apart, hip), knee, 0.10 * tall, z, trousers, _TROUSER_HEAT)
         body.add_limb(knee, foot, 0.08 * tall, z, _shade(trousers, 0.9), _TROUSER_HEAT)
         body.add_ellipse((foot[0], foot[1], z), 0.06 * tall, 0.03 * tall, (30, 30, 34), Heat(body=0.3, sun=0.2))
@@ -216,12 +239,13 @@ def _pedestrian(person: RoadUser, x: float, z: float, stride: float) -> Body:
     torso = [(x - wide * 0.8, hip - 0.03), (x + wide * 0.8, hip - 0.03), (x + wide, shoulder), (x - wide, shoulder)]
     back_arm = (x - swing * reach * 0.9 * (1 if crossing else 0.3), 0.50 * tall)
     sleeve = _shade(person.colour, 0.85)
-    if crossing:
+    if crossing and fine:
         body.add_limb((x, shoulder - 0.02), back_arm, 0.06 * tall, z, sleeve, _CLOTH_HEAT)
     body.add_facing(torso, z, person.colour, _CLOTH_HEAT)
-    body.add_ellipse((x, shoulder, z), wide, 0.035 * tall, person.colour, _CLOTH_HEAT)
+    if fine:
+        body.add_ellipse((x, shoulder, z), wide, 0.035 * tall, person.colour, _CLOTH_HEAT)
     for side in (-1, 1):
-        if crossing and side < 0:
+        if (crossing and side < 0) or not fine:
             continue
         arm_x = x if crossing else x + side * wide
         hand = (arm_x + side * (0.02 + swing * reach * (0.9 if crossing else 0.2)), 0.48 * tall)

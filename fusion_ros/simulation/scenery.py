@@ -23,7 +23,7 @@ FACADE_LENGTH_M = 144.0
 FACADE_HEIGHT_M = 14.0
 FACADE_PIXELS_PER_M = 10
 
-_ASPHALT, _PAINT, _KERB = (92, 90, 88), (215, 220, 222), (165, 168, 170)
+_ASPHALT, _PAINT, _KERB = (116, 114, 112), (222, 226, 228), (172, 175, 177)
 _HOUSES = ((112, 138, 168), (150, 170, 190), (120, 125, 132), (96, 110, 150), (160, 158, 150), (130, 150, 158))
 
 
@@ -112,7 +112,7 @@ def make_ground(generator: np.random.Generator) -> Texture:
     slab_joint = ((z[:, None] % 1.5) < 0.07) | (((across - KERB_M) % 1.3) < 0.07)
     lay((across < FACADE_X_M + 0.6) & slab_joint, (120, 122, 124), 0.60)
     lay(across < KERB_M + 0.25, _KERB, 0.55)
-    lay(across < KERB_M, (108, 106, 104), 0.86)
+    lay(across < KERB_M, (130, 128, 126), 0.86)
     lay(across < ROAD_HALF_WIDTH_M, _ASPHALT, 1.0)
     for track in (-2.5, -1.0, 1.0, 2.5):
         worn = np.exp(-(((x - track) / 0.28) ** 2))[None, :, None]
@@ -209,6 +209,6 @@ def make_tree(generator: np.random.Generator, height: int = 160, width: int = 12
             x = int(middle + reach * np.cos(angle) * width * 0.38)
             y = int(height * 0.36 + reach * np.sin(angle) * height * 0.27 - 5 * layer)
             green = generator.uniform(0.8, 1.15) * shade
-            colour = (int(48 * green), int(112 * green), int(78 * green), 255)
+            colour = (int(52 * green), int(100 * green), int(80 * green), 255)
             cv2.circle(tree, (x, y), int(generator.integers(5, 13)), colour, -1, cv2.LINE_AA)
     return tree

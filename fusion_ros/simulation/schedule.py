@@ -16,7 +16,6 @@ class Scene:
         duration: its length in seconds, in a drive of the default length.
         atmosphere: light and temperature.
         oncoming: cars that come towards us.
-        ahead: cars that drive before us.
         pedestrians: people on the sidewalks and on the road.
         cyclists: cyclists before us or coming towards us.
         tunnel: whether this stretch is a tunnel.
@@ -28,7 +27,6 @@ class Scene:
     duration: float
     atmosphere: Atmosphere
     oncoming: int = 1
-    ahead: int = 1
     pedestrians: int = 3
     cyclists: int = 0
     tunnel: bool = False
@@ -38,14 +36,14 @@ class Scene:
 
 # In the order of the demo: good light, then each thing that one of the two cameras cannot cope with.
 SCENES = (
-    Scene("day", 5.0, DAY, oncoming=1, ahead=1, pedestrians=5, cyclists=1),
-    Scene("tunnel", 2.5, LOW_SUN, oncoming=0, ahead=1, pedestrians=0, tunnel=True),
-    Scene("glare", 4.0, LOW_SUN, oncoming=1, ahead=1, pedestrians=5, cyclists=1),
-    Scene("headlights", 4.5, NIGHTFALL, oncoming=4, ahead=0, pedestrians=5, cyclists=1),
-    Scene("dark", 4.5, UNLIT_NIGHT, oncoming=0, ahead=0, pedestrians=7, cyclists=1),
-    Scene("frozen_thermal", 2.5, DAY, oncoming=1, ahead=1, pedestrians=4, cyclists=0, thermal_frozen=True),
-    Scene("dropped_rgb", 2.0, DAY, oncoming=1, ahead=1, pedestrians=4, cyclists=1, rgb_silent=True),
-    Scene("day", 3.0, DAY, oncoming=1, ahead=1, pedestrians=4, cyclists=1),
+    Scene("day", 5.0, DAY, oncoming=1, pedestrians=5, cyclists=1),
+    Scene("tunnel", 2.5, LOW_SUN, oncoming=0, pedestrians=0, tunnel=True),
+    Scene("glare", 4.0, LOW_SUN, oncoming=1, pedestrians=5, cyclists=1),
+    Scene("headlights", 4.5, NIGHTFALL, oncoming=4, pedestrians=5, cyclists=1),
+    Scene("dark", 4.5, UNLIT_NIGHT, oncoming=0, pedestrians=7, cyclists=1),
+    Scene("frozen_thermal", 2.5, DAY, oncoming=1, pedestrians=4, cyclists=0, thermal_frozen=True),
+    Scene("dropped_rgb", 2.0, DAY, oncoming=1, pedestrians=4, cyclists=1, rgb_silent=True),
+    Scene("day", 3.0, DAY, oncoming=1, pedestrians=4, cyclists=1),
 )
 
 # The light changes over this time at the start of a scene.

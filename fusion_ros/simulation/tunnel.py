@@ -50,11 +50,12 @@ class Tunnel:
         """Draw portal and inside over what lies behind them."""
         seen = _look(self, view)
         layers.albedo[seen.portal] = _PORTAL
-        layers.light[seen.portal] = (air.daylight * 0.7, 0.0)
+        layers.sky_light[seen.portal] = air.daylight * 0.7
+        layers.lamp_light[seen.portal] = 0
         for where in (seen.portal, seen.lining):
             layers.glow[where] = 0
             layers.class_id[where] = 0
-            layers.instance[where] = 0
+            layers.owner[where] = 0
         inside = seen.lining | seen.floor
         layers.sky[inside | seen.portal] = False
         tiles = seen.lining & (seen.height < 3.0) & seen.on_wall
@@ -63,8 +64,8 @@ class Tunnel:
         seam = seen.lining & (seen.along % 4.0 < 0.14)
         layers.albedo[seam] = (66, 70, 74)
         daylight, lamps = self.light_at(seen.along, air)
-        layers.light[:, :, 0][inside] = daylight[inside]
-        layers.light[:, :, 1][inside] = lamps
+        layers.sky_light[inside] = daylight[inside]
+        layers.lamp_light[inside] = lamps
         lamp = seen.lining & ~seen.on_wall & (seen.along % 7.0 < 2.0) & (np.abs(np.abs(seen.across) - 2.4) < 0.22)
         layers.glow[lamp] = (0.22, 0.36, 0.42)
 

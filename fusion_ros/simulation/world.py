@@ -17,12 +17,13 @@ from fusion_ros.simulation.backdrop import (
 )
 from fusion_ros.simulation.layers import (
     BICYCLE_MASK,
+    OPAQUE,
     PERSON_MASK,
+    ROAD,
     VEHICLE_MASK,
     VisibleLayers,
-    paint_sprite,
     paint_thermal,
-    paint_visible,
+    place_cutout,
 )
 from fusion_ros.simulation.light import Atmosphere
 from fusion_ros.simulation.population import (
@@ -33,7 +34,7 @@ from fusion_ros.simulation.population import (
     populate,
     tunnels,
 )
-from fusion_ros.simulation.road_users import BICYCLE, CAR, PERSON, RoadUser
+from fusion_ros.simulation.road_users import BICYCLE, CAR, CAR_LENGTH_M, PERSON, RoadUser
 from fusion_ros.simulation.scenery import make_tree
 from fusion_ros.simulation.schedule import Schedule
 from fusion_ros.simulation.shapes import Body, Heat
@@ -41,15 +42,18 @@ from fusion_ros.simulation.tunnel import Tunnel
 from fusion_ros.simulation.viewpoint import NEAR_M, Viewpoint, viewpoint_at
 
 _MASK_OF_CLASS = {PERSON: PERSON_MASK, BICYCLE: BICYCLE_MASK, CAR: VEHICLE_MASK}
-_FARTHEST_M = 110.0
+# Beyond these distances things are smaller than a few pixels.
+_FIXTURES_TO_M = 110.0
+_USERS_TO_M = 75.0
+_SHADOWS_TO_M = 45.0
 _TREE_VARIANTS = 5
 
 
 @dataclass(frozen=True)
 class SeenUser:
-    """A road user as it was painted: `instance` is its number in the layers."""
+    """A road user as it was painted: `number` is its number among the owners of the layers."""
 
-    instance: int
+    number: int
     class_id: int
     identity: str
 
@@ -96,10 +100,13 @@ class World:
             assert item.user is not None
             x, z = item.user.place_at(seconds)
             light = self._light_at(x, z, view, air)
-            for class_id, identity, body in item.user.bodies_at(seconds, view.x):
-                paint_visible(layers, _shadow(body), view, (0.55 * light[0], 0.55 * light[1]), None)
-                paint_visible(layers, body, view, light, _MASK_OF_CLASS[class_id])
-                seen.append(SeenUser(len(layers.painted), class_id, identity))
+            for class_id, identity, body in item.user.bodies_at(seconds, view):
+                if z - view.z < _SHADOWS_TO_M:
+                    layers.paint_body(_shadow(body), view, (0.55 * light[0], 0.55 * light[1]), ROAD)
+                number = layers.paint_body(body, view, light, _MASK_OF_CLASS[class_id])
+                if number:
+                    seen.append(SeenUser(number, class_id, identity))
+        layers.settle()
         return layers, seen
 
     def paint_thermal(self, view: Viewpoint, seconds: float) -> NDArray[np.float32]:
@@ -113,7 +120,7 @@ class World:
                 assert tunnel is not None
                 tunnel.draw_thermal(temperature, view, air)
             elif item.user is not None:
-                for _class_id, _identity, body in item.user.bodies_at(seconds, view.x):
+                for _class_id, _identity, body in item.user.bodies_at(seconds, view):
                     paint_thermal(temperature, body, view, air)
             elif item.fixture is not None and item.fixture.kind == "tree":
                 self._paint_tree_temperature(temperature, item.fixture, view, air)
@@ -126,9 +133,20 @@ class World:
 
     def _items(self, view: Viewpoint, seconds: float, tunnel: Tunnel | None) -> list[_Item | None]:
         """List what is in sight, the farthest first; None stands for the tunnel, in its turn."""
+        nearest = view.z + NEAR_M + 0.3
         items = [_Item(user.place_at(seconds)[1], user=user) for user in self._users]
-        items += [_Item(fixture.z, fixture=fixture) for fixture in self._fixtures]
-        items = [item for item in items if NEAR_M + 0.3 < item.z - view.z < _FARTHEST_M]
+        # A car is still beside us when its end that we saw first is behind us.
+        lengths = {"car": CAR_LENGTH_M}
+        items = [
+            item
+            for item in items
+            if item.user and nearest < item.z + lengths.get(item.user.kind, 0.0) and item.z < view.z + _USERS_TO_M
+        ]
+        items += [
+            _Item(fixture.z, fixture=fixture)
+            for fixture in self._fixtures
+            if nearest < fixture.z < view.z + _FIXTURES_TO_M
+        ]
         items.sort(key=lambda item: -item.z)
         if tunnel is None:
             return list(items)
@@ -151,32 +169,24 @@ class World:
     def _paint_fixture(self, layers: VisibleLayers, fixture: Fixture, view: Viewpoint, air: Atmosphere) -> None:
         light = self._light_at(fixture.x, fixture.z, view, air)
         if fixture.kind == "lamp":
-            paint_visible(layers, _lamp_post(fixture, air.lamps), view, light, None)
+            layers.paint_body(_lamp_post(fixture, air.lamps), view, light)
             return
-        placed = paint_sprite(self._trees[fixture.variant], fixture.x, fixture.z, fixture.height, view)
+        placed = place_cutout(self._trees[fixture.variant], fixture.x, fixture.z, fixture.height, view)
         if placed is None:
             return
         region, piece = placed
-        opacity = piece[:, :, 3:].astype(np.float32) / 255
-        mixed = layers.albedo[region] * (1 - opacity) + piece[:, :, :3] * opacity
-        layers.albedo[region] = mixed.astype(np.uint8)
-        where = piece[:, :, 3] > 110
-        layers.light[region][where] = light
-        layers.glow[region][where] = 0
-        layers.sky[region][where] = False
-        layers.class_id[region][where] = 0
-        layers.instance[region][where] = 0
+        layers.paint_cutout(region, piece, light)
 
     def _paint_tree_temperature(
         self, temperature: NDArray[np.float32], fixture: Fixture, view: Viewpoint, air: Atmosphere
     ) -> None:
-        placed = paint_sprite(self._trees[fixture.variant], fixture.x, fixture.z, fixture.height, view)
+        placed = place_cutout(self._trees[fixture.variant], fixture.x, fixture.z, fixture.height, view)
         if placed is None:
             return
         region, piece = placed
         # Leaves are near the temperature of the air; the lighter ones in the drawing are those in the sun.
         leaves = air.air - 1.5 + piece[:, :, 1].astype(np.float32) * np.float32(0.015 + 0.0015 * air.sun_warming)
-        np.copyto(temperature[region], leaves, where=piece[:, :, 3] > 110)
+        np.copyto(temperature[region], leaves, where=piece[:, :, 3] > OPAQUE)
 
 
 def _shadow(body: Body) -> Body:
