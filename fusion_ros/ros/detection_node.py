@@ -33,7 +33,7 @@ class DetectionNode(PerceptionNode[DetectionNodeConfig]):
         """Load the detector and create the publishers."""
         detector = Detector(config.detector)
         detector.warm_up()
-        self._detections = self.add_publisher(Detection2DArray, topics.DETECTIONS)
+        self._detections = self.add_publisher(Detection2DArray, topics.DETECTIONS, is_watched=True)
         self._drawing = self.add_publisher(Image, topics.DETECTIONS_IMAGE)
         return detector
 

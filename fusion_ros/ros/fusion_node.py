@@ -33,7 +33,7 @@ from fusion_ros.types import Frame, FramePair, FusedFrame
 
 # Pays for what the first inference costs (contexts, kernels, arenas); a camera of another size costs little more.
 _WARM_UP_SHAPE = (480, 640)
-_WATCH_PERIOD = 0.05
+_WATCH_PERIOD = 0.1
 
 FusedListener = Callable[[NDArray[np.uint8], Header], None]
 
@@ -70,6 +70,7 @@ class FusionNode(StreamNode[FusionNodeConfig, Arrival]):
     def __init__(self, model_loader: ModelLoader | None = None, **arguments: Any) -> None:
         self._model_loader = model_loader
         self._pipeline: FusionPipeline | None = None
+        self._applied: PipelineConfig | None = None
         self._inputs: dict[str, SensorInput] = {}
         self._filters: dict[str, SimpleFilter] = {}
         self._synchroniser: Synchroniser | None = None
@@ -79,6 +80,7 @@ class FusionNode(StreamNode[FusionNodeConfig, Arrival]):
         self._watch: Any = None
         self._silent: frozenset[str] = frozenset()
         self._alive_since: dict[str, float] = {}
+        self._timeout = 0.0
         self._last: tuple[FusedFrame, Header] | None = None
         self._fallbacks_said: set[str] = set()
         self._last_reason: str | None = None
@@ -94,6 +96,7 @@ class FusionNode(StreamNode[FusionNodeConfig, Arrival]):
         pipeline.load()
         pipeline.warm_up(*_WARM_UP_SHAPE)
         self._pipeline = pipeline
+        self._applied = config.pipeline
         self._output = FusionOutput(self)
         self.add_debug_publishers()
         self._filters = {RGB: SimpleFilter(), THERMAL: SimpleFilter()}
@@ -138,6 +141,7 @@ class FusionNode(StreamNode[FusionNodeConfig, Arrival]):
         self._output.begin()
         self._last = None
         self._silent = frozenset()
+        self._timeout = self.store.config.pipeline.timeout
         for name, chosen in self._inputs.items():
             chosen.restart()
             self._alive_since[name] = time.monotonic()
@@ -169,7 +173,7 @@ class FusionNode(StreamNode[FusionNodeConfig, Arrival]):
         other = THERMAL if sensor == RGB else RGB
         # Right after a start or a pause of both, the other one's first image is probably on its way.
         lived = time.monotonic() - self._alive_since[sensor]
-        if other not in self._silent or lived < self.store.config.pipeline.timeout:
+        if other not in self._silent or lived < self._timeout:
             self._filters[sensor].signalMessage(message)
             self._note_stamp_jumps()
             return
@@ -189,9 +193,11 @@ class FusionNode(StreamNode[FusionNodeConfig, Arrival]):
     def _watch_inputs(self) -> None:
         if not self.is_active or self._synchroniser is None:
             return
-        self._synchroniser.thermal_offset = self.store.config.sync.thermal_offset
+        config = self.store.config
+        self._timeout = config.pipeline.timeout
+        self._synchroniser.thermal_offset = config.sync.thermal_offset
         self._synchroniser.expire()
-        self._watch_silence(self.store.config.pipeline.timeout)
+        self._watch_silence(self._timeout)
 
     def _watch_silence(self, timeout: float) -> None:
         silent = frozenset(name for name, chosen in self._inputs.items() if chosen.is_silent(timeout))
@@ -250,6 +256,9 @@ class FusionNode(StreamNode[FusionNodeConfig, Arrival]):
 
     def _apply(self, config: PipelineConfig) -> None:
         assert self._pipeline is not None
+        if config is self._applied:
+            return
+        self._applied = config
         # Models have been replaced when the parameter was set; loading them here would hold up a frame.
         self._pipeline.update(replace(config, models=self._pipeline.config.models))
 

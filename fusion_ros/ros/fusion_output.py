@@ -30,7 +30,7 @@ class FusionOutput:
 
     def __init__(self, node: StreamNode[Any, Any]) -> None:
         self._node = node
-        self._image = node.add_publisher(Image, topics.FUSED_IMAGE)
+        self._image = node.add_publisher(Image, topics.FUSED_IMAGE, is_watched=True)
         self._camera_info = node.add_publisher(CameraInfo, topics.FUSED_CAMERA_INFO)
         self._mode = node.add_publisher(String, topics.FUSION_MODE, latched_output())
         self._exposure = node.add_publisher(Float32MultiArray, topics.FUSION_EXPOSURE)

@@ -18,7 +18,7 @@ from fusion_ros.errors import InputError, JobError
 from fusion_ros.ros import topics
 from fusion_ros.ros.diagnostics import HealthReport, StatusBuilder, StreamHealth, gpu_memory_mb, memory_mb
 from fusion_ros.ros.parameter_store import ParameterStore
-from fusion_ros.ros.qos import overridable, publisher_events, stream_output
+from fusion_ros.ros.qos import no_publisher_events, overridable, publisher_events, stream_output
 from fusion_ros.ros.worker import LatestWorker
 
 ConfigT = TypeVar("ConfigT")
@@ -117,14 +117,23 @@ class StreamNode(LifecycleNode, Generic[ConfigT, ItemT]):
         if self._worker.clear():
             self.health.dropped(reason)
 
-    def add_publisher(self, message_type: type, topic: str, profile: QoSProfile | None = None) -> Any:
-        """Create a publisher that is silent while the node is inactive and destroyed when it is cleaned up."""
+    def add_publisher(
+        self, message_type: type, topic: str, profile: QoSProfile | None = None, is_watched: bool = False
+    ) -> Any:
+        """Create a publisher that is silent while the node is inactive and destroyed when it is cleaned up.
+
+        Args:
+            message_type: of the topic.
+            topic: its name.
+            profile: its quality of service, a stream's by default.
+            is_watched: whether to log subscribers whose quality of service does not match.
+        """
         publisher = self.create_lifecycle_publisher(
             message_type,
             topic,
             stream_output() if profile is None else profile,
             qos_overriding_options=overridable(),
-            event_callbacks=publisher_events(self, topic),
+            event_callbacks=publisher_events(self, topic) if is_watched else no_publisher_events(),
         )
         self._made_publishers.append(publisher)
         return publisher

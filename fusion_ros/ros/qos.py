@@ -66,16 +66,19 @@ def overridable() -> QoSOverridingOptions:
 
 def subscription_events(node: Node, topic: str) -> SubscriptionEventCallbacks:
     """Log a publisher that offers less than the subscription to `topic` requests."""
-    return SubscriptionEventCallbacks(
-        incompatible_qos=_logger(node, topic, "a publisher offers", "requests", "subscription")
-    )
+    callback = _logger(node, topic, "a publisher offers", "requests", "subscription")
+    return SubscriptionEventCallbacks(incompatible_qos=callback, use_default_callbacks=False)
 
 
 def publisher_events(node: Node, topic: str) -> PublisherEventCallbacks:
     """Log a subscriber that requests more than the publisher of `topic` offers."""
-    return PublisherEventCallbacks(
-        incompatible_qos=_logger(node, topic, "a subscriber requests", "offers", "publisher")
-    )
+    callback = _logger(node, topic, "a subscriber requests", "offers", "publisher")
+    return PublisherEventCallbacks(incompatible_qos=callback, use_default_callbacks=False)
+
+
+def no_publisher_events() -> PublisherEventCallbacks:
+    """Watch for nothing: rclpy looks at every event of every publisher each time it waits, and there are many."""
+    return PublisherEventCallbacks(use_default_callbacks=False)
 
 
 def _logger(node: Node, topic: str, theirs: str, ours: str, end: str) -> Callable[[Any], None]:

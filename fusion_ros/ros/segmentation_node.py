@@ -31,7 +31,7 @@ class SegmentationNode(PerceptionNode[SegmentationNodeConfig]):
         """Load the segmenter and create the publishers."""
         segmenter = Segmenter(config.segmenter)
         segmenter.warm_up()
-        self._mask = self.add_publisher(Image, topics.SEGMENTATION_MASK)
+        self._mask = self.add_publisher(Image, topics.SEGMENTATION_MASK, is_watched=True)
         self._drawing = self.add_publisher(Image, topics.SEGMENTATION_IMAGE)
         return segmenter
 
