@@ -23,7 +23,8 @@ BOOLEAN = ["true", "false"]
 MODES = ["", "auto", "epofusion", "dfvo", "caf", "guided", "average", "rgb", "thermal"]
 BACKENDS = ["", "auto", "torch", "onnx", "tensorrt"]
 LOG_LEVELS = ["debug", "info", "warn", "error", "fatal"]
-RVIZ_TOPICS = ("rgb/image", "thermal/preview", "fusion/image", "detections/image", "segmentation/image")
+# The topics of config/fusion.rviz besides the RGB camera's.
+RVIZ_TOPICS = ("thermal/preview", graph.FUSED_TOPIC, "detections/image", "segmentation/image")
 
 ARGUMENTS = [
     DeclareLaunchArgument("rgb_topic", default_value=graph.RGB_TOPIC, description="Topic of the RGB images."),
@@ -116,7 +117,7 @@ def start_pipeline(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     actions = [launch_action(spec) for spec in specs]
     if value["rviz"] == "true":
         sim_time = bool(value["bag"]) if use_sim_time is None else use_sim_time
-        actions.append(rviz_action(value["namespace"], sim_time))
+        actions.append(rviz_action(value["namespace"], value["rgb_topic"], sim_time))
     return actions
 
 
@@ -139,15 +140,23 @@ def launch_action(spec: graph.NodeSpec) -> Node:
     )
 
 
-def rviz_action(namespace: str, use_sim_time: bool) -> Node:
-    """Show the pipeline in RViz, with the topics of the view remapped into `namespace`."""
-    prefix = f"/{namespace.strip('/')}" if namespace.strip("/") else ""
+def rviz_action(namespace: str, rgb_topic: str, use_sim_time: bool) -> Node:
+    """Show the pipeline in RViz, with the topics of the view remapped to those of the pipeline."""
+    shown = {graph.RGB_TOPIC: rgb_topic, **{topic: topic for topic in RVIZ_TOPICS}}
+    remappings = [(f"/{topic}", absolute(namespace, actual)) for topic, actual in shown.items()]
     return Node(
         package="rviz2",
         executable="rviz2",
         name="fusion_rviz",
         arguments=["-d", str(CONFIG / "fusion.rviz")],
-        remappings=[(f"/{topic}", f"{prefix}/{topic}") for topic in RVIZ_TOPICS] if prefix else [],
+        remappings=[(source, target) for source, target in remappings if source != target],
         parameters=[{"use_sim_time": use_sim_time}],
         output="log",
     )
+
+
+def absolute(namespace: str, topic: str) -> str:
+    """Return the full name of a topic as a node in `namespace` resolves it."""
+    if topic.startswith("/"):
+        return topic
+    return "/" + "/".join(part for part in (namespace.strip("/"), topic) if part)
