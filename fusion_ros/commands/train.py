@@ -14,6 +14,9 @@ from fusion_ros.errors import InputError
 # name -> module with `Config` and `train(config, out, resume) -> TrainingResult`
 TRAININGS = {
     "caf": "fusion_ros.training.caf",
+    "caf-s": "fusion_ros.training.caf_s",
+    "epofusion-s": "fusion_ros.training.epofusion_s",
+    "dfvo-s": "fusion_ros.training.dfvo_s",
     "detector": "fusion_ros.training.detector",
     "segmenter": "fusion_ros.training.segmenter",
 }

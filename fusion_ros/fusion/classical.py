@@ -24,8 +24,9 @@ class GuidedFusionConfig:
         saliency_sigma: Gaussian that smooths the Laplacian into a saliency map, in pixels (paper: 5).
         base_radius, base_epsilon: guided filter on the base layer's weight (paper: 45, 0.3).
         detail_radius, detail_epsilon: guided filter on the detail layer's weight (paper: 7, 1e-6).
-        coarse_step: the wide filter is computed on every so-many-th pixel and enlarged ("fast guided filter"); its
-            window is 91 pixels wide, so that nothing is lost but time.
+        base_step, detail_step: a filter's coefficients are found on a grid coarser by this and enlarged (He and Sun's
+            "fast guided filter"). Windows are 91 and 15 pixels wide, so that little is lost but time.
+        saliency_step: likewise for the Gaussian of the saliency map.
     """
 
     base_size: int = 31
@@ -34,7 +35,9 @@ class GuidedFusionConfig:
     base_epsilon: float = 0.3
     detail_radius: int = 7
     detail_epsilon: float = 1e-6
-    coarse_step: int = 4
+    base_step: int = 4
+    detail_step: int = 2
+    saliency_step: int = 2
 
 
 class GuidedFusion:
@@ -53,12 +56,12 @@ class GuidedFusion:
         config = self.config
         salient = np.asarray(self._saliency(visible) >= self._saliency(infrared), np.float32)
         base_weight = _mean_of_weights(
-            _guided_filter(visible, salient, config.base_radius, config.base_epsilon, config.coarse_step),
-            1 - _guided_filter(infrared, salient, config.base_radius, config.base_epsilon, config.coarse_step),
+            _guided_filter(visible, salient, config.base_radius, config.base_epsilon, config.base_step),
+            1 - _guided_filter(infrared, salient, config.base_radius, config.base_epsilon, config.base_step),
         )
         detail_weight = _mean_of_weights(
-            _guided_filter(visible, salient, config.detail_radius, config.detail_epsilon, 1),
-            1 - _guided_filter(infrared, salient, config.detail_radius, config.detail_epsilon, 1),
+            _guided_filter(visible, salient, config.detail_radius, config.detail_epsilon, config.detail_step),
+            1 - _guided_filter(infrared, salient, config.detail_radius, config.detail_epsilon, config.detail_step),
         )
         size = (config.base_size, config.base_size)
         difference = visible - infrared
@@ -70,8 +73,11 @@ class GuidedFusion:
 
     def _saliency(self, image: Image) -> Image:
         magnitude = np.abs(cv2.Laplacian(image, cv2.CV_32F, ksize=1, borderType=cv2.BORDER_REFLECT_101))
-        sigma = self.config.saliency_sigma
-        return np.asarray(cv2.GaussianBlur(magnitude, (0, 0), sigma), np.float32)
+        sigma, step = self.config.saliency_sigma, self.config.saliency_step
+        full_size = (magnitude.shape[1], magnitude.shape[0])
+        size = (max(1, full_size[0] // step), max(1, full_size[1] // step))
+        smooth = cv2.GaussianBlur(_resized(np.asarray(magnitude), size, cv2.INTER_AREA), (0, 0), sigma / step)
+        return _resized(np.asarray(smooth), full_size, cv2.INTER_LINEAR)
 
 
 def _mean_of_weights(visible_weight: Image, complement_of_infrared_weight: Image) -> Image:

@@ -10,7 +10,7 @@ from fusion_ros.errors import InputError
 from fusion_ros.fusion.backends import Backend, BackendChoice, choose
 from fusion_ros.fusion.classical import CLASSICAL
 from fusion_ros.fusion.model import FusionModel
-from fusion_ros.fusion.weights import find_weights, read_manifest
+from fusion_ros.fusion.weights import find_weights, models_directory, read_manifest
 
 
 class ModelUnavailableError(InputError):
@@ -58,7 +58,7 @@ def is_available(name: str) -> bool:
         entry = read_manifest().get(name)
     except InputError:
         return False
-    path = entry.path(".safetensors") if entry else None
+    path = models_directory() / next(iter(entry.files), "") if entry else None
     return NETWORKS[name].network is not None and path is not None and path.is_file()
 
 

@@ -20,9 +20,7 @@ from fusion_ros.fusion.weights import (
     write_safetensors,
 )
 
-_HEADER = (
-    "# What is shipped, with checksums (`fusion-ros weights verify`). The first file of an entry is its main one.\n"
-)
+_HEADER = "# What is shipped, with checksums (`fusion-ros weights verify`). Each entry's first file is its main one.\n"
 
 
 def add_weights(name: str, network: str, class_name: str, source: Path, notes: Mapping[str, Any]) -> list[Path]:

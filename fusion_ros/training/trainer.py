@@ -234,11 +234,17 @@ class Trainer:
     def _validate(self, log: Any) -> None:
         if not self._accelerator.is_main_process:
             return
-        self._network.eval()
-        self._metrics = self._task.validate()
-        _write_scalars(log, "validation", self._metrics, self._step)
-        for index, picture in enumerate(self._task.examples()):
-            log.add_image(f"examples/{index}", picture, self._step)
+        # Only this process validates: through the wrapper that averages across devices it would wait for the others.
+        network = self._accelerator.unwrap_model(self._network)
+        network.eval()
+        self._task.network = network
+        try:
+            self._metrics = self._task.validate()
+            _write_scalars(log, "validation", self._metrics, self._step)
+            for index, picture in enumerate(self._task.examples()):
+                log.add_image(f"examples/{index}", picture, self._step)
+        finally:
+            self._task.network = self._network
 
     def _save(self) -> None:
         if not self._accelerator.is_main_process:

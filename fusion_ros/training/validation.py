@@ -26,7 +26,7 @@ class FusionValidation:
     """
 
     def __init__(self, sets: Mapping[str, list[Pair]], count: int) -> None:
-        self._pairs = _spread(sets, count)
+        self._pairs = spread(sets, count)
         self._pictures: list[Tensor] = []
 
     def measure(self, network: nn.Module) -> dict[str, float]:
@@ -54,7 +54,8 @@ def _shrunk(image: Tensor) -> Tensor:
     return torch.nn.functional.interpolate(image, _EXAMPLE_SIZE, mode="area")
 
 
-def _spread(sets: Mapping[str, list[Pair]], count: int) -> list[Pair]:
+def spread(sets: Mapping[str, list[Pair]], count: int) -> list[Pair]:
+    """`count` pairs, evenly spread over each set; a set gives by the square root of its size."""
     wanted = {name: 0 for name, pairs in sets.items() if pairs}
     for _ in range(count):
         # The set with the smallest share of its pairs taken, so that large sets give more.

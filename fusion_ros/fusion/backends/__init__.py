@@ -48,7 +48,9 @@ def cuda_device_count() -> int:
 
     Torch is only asked where a driver could be: importing it takes over a second that a CPU-only start need not pay.
     """
-    if not any(Path(path).exists() for path in ("/dev/nvidiactl", "/dev/nvhost-ctrl-gpu", "/dev/nvgpu", "/dev/dxg")):
+    if not any(
+        Path(path).exists() for path in ("/dev/nvidiactl", "/dev/nvhost-ctrl-gpu", "/dev/nvgpu", "/dev/dxg", "/dev/kfd")
+    ):
         return 0
     try:
         import torch

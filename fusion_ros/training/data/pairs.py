@@ -118,17 +118,26 @@ def load_sets(config: PairsConfig) -> tuple[dict[str, list[Pair]], dict[str, lis
     Raises:
         InputError: where the folder or a set is not there or cannot be read.
     """
+    training = {folder.name: _read(folder, split_names(matched_names(folder))[0], config) for folder in _sets(config)}
+    if not any(training.values()):
+        raise InputError(f"data.sets: {config.sets!r} names no set with a pair to train on")
+    return training, load_validation(config)
+
+
+def load_validation(config: PairsConfig) -> dict[str, list[Pair]]:
+    """Read the validation pairs of every set, by the set's name. Raises as `load_sets`."""
+    return {folder.name: _read(folder, split_names(matched_names(folder))[1], config) for folder in _sets(config)}
+
+
+def _sets(config: PairsConfig) -> list[Path]:
     root = Path(config.folder)
     if not root.is_dir():
         raise InputError(f"data.folder: {root} is not a folder")
-    training, validation = {}, {}
-    for name in filter(None, (part.strip() for part in config.sets.split(","))):
-        own, held_out = split_names(matched_names(root / name))
-        training[name] = read_pairs(root / name, own, config.largest_side, config.video_step)
-        validation[name] = read_pairs(root / name, held_out, config.largest_side, config.video_step)
-    if not any(training.values()):
-        raise InputError(f"data.sets: {config.sets!r} names no set with a pair to train on")
-    return training, validation
+    return [root / name for name in filter(None, (part.strip() for part in config.sets.split(",")))]
+
+
+def _read(folder: Path, names: Sequence[str], config: PairsConfig) -> list[Pair]:
+    return read_pairs(folder, names, config.largest_side, config.video_step)
 
 
 class RandomCrops(Dataset):
@@ -155,6 +164,16 @@ class RandomCrops(Dataset):
         return self._length
 
     def __getitem__(self, number: int) -> dict[str, Tensor]:
+        visible, infrared, _ = self.sample(number)
+        color = np.ascontiguousarray(visible[..., ::-1].transpose(2, 0, 1))
+        return {
+            "visible": torch.from_numpy(luminance(visible))[None],
+            "infrared": torch.from_numpy(to_unit_range(infrared))[None],
+            "color": torch.from_numpy(to_unit_range(color)),
+        }
+
+    def sample(self, number: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8], np.random.Generator]:
+        """Crop `number`, (crop, crop, 3) and (crop, crop) uint8, and the generator to draw what else it needs from."""
         random = np.random.default_rng((self._seed, number))
         pairs = self._sets[random.choice(len(self._sets), p=self._odds)]
         pair = pairs[random.integers(len(pairs))]
@@ -166,12 +185,7 @@ class RandomCrops(Dataset):
             visible = _with_gamma(visible, random)
         if random.random() < self._config.exposure_jitter:
             infrared = _with_gamma(infrared, random)
-        color = np.ascontiguousarray(visible[..., ::-1].transpose(2, 0, 1))
-        return {
-            "visible": torch.from_numpy(luminance(visible))[None],
-            "infrared": torch.from_numpy(to_unit_range(infrared))[None],
-            "color": torch.from_numpy(to_unit_range(color)),
-        }
+        return visible, infrared, random
 
     def _cut(self, pair: Pair, random: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         crop = self._config.crop
