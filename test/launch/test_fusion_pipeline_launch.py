@@ -170,6 +170,7 @@ class Pipeline:
         self.executor = rclpy.executors.SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.node)
         self.received: dict[str, list] = {}
+        self.random = np.random.default_rng(0)
 
     def listen(self, topic: str, message_type: type, qos: object = 10) -> list:
         self.received[topic] = []
@@ -188,7 +189,8 @@ class Pipeline:
             for publisher, encoding, channels in zip(self.cameras, ("bgr8", "mono8"), (3, 1), strict=True):
                 message = Image(height=96, width=128, encoding=encoding, step=128 * channels)
                 message.header.stamp = stamp
-                message.data = np.random.default_rng(0).integers(0, 255, 96 * 128 * channels, np.uint8).tobytes()
+                # New noise each time: a thermal image that never changes counts as a frozen sensor.
+                message.data = self.random.integers(0, 255, 96 * 128 * channels, np.uint8).tobytes()
                 publisher.publish(message)
             next_pair = time.monotonic() + 0.05
             while time.monotonic() < next_pair:
