@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from fusion_ros.networks.source_selection import ConvNormReLU, SourceSelection, upsample
 
+SATURATION_BEGINS, SATURATION_ENDS = 0.9, 0.98
+
 
 @dataclass(frozen=True)
 class EPOFusionSConfig:
@@ -128,6 +130,12 @@ class CompactContext(nn.Module):
         return context
 
 
+def saturation(visible: Tensor) -> Tensor:
+    """0 where the luminance and its eight neighbours are below .9, 1 where one is at .98 or more; (N, 1, H, W)."""
+    brightest = F.max_pool2d(visible, 3, stride=1, padding=1)
+    return ((brightest - SATURATION_BEGINS) / (SATURATION_ENDS - SATURATION_BEGINS)).clamp(0.0, 1.0)
+
+
 class EPOFusionSNet(nn.Module):
     """EPOFusion at 1.3 GMAC for 480x640, where the paper configuration takes 286 for its three steps.
 
@@ -147,6 +155,7 @@ class EPOFusionSNet(nn.Module):
       (`SourceSelection`) instead of painting grey values.
     * The guidance takes part in the fusion: where it is sure of an over-exposed object, the visible image's share
       sinks. In the paper it only shapes the features while training; with so few channels the direct path pays.
+    * So does the share of saturated pixels, at full resolution: they carry no structure, however small a lamp they are.
 
     `forward(visible, infrared)` takes two (N, 1, H, W) tensors in [0, 1], H and W multiples of 16. In eval mode it
     returns the fused luminance, (N, 1, H, W) in [0, 1]; in train mode an `EPOFusionSOutput`.
@@ -166,6 +175,7 @@ class EPOFusionSNet(nn.Module):
         self.high_fidelity = ConvNormReLU(2, detail, 4, stride=2)
         self.cross_fusion = ConvNormReLU(detail, detail)
         self.guidance_strength = nn.Parameter(torch.ones(()))
+        self.saturation_strength = nn.Parameter(torch.full((), 3.0))
         self.selection = SourceSelection(detail)
 
     def forward_with_guidance(self, visible: Tensor, infrared: Tensor) -> tuple[Tensor, Tensor]:
@@ -186,5 +196,6 @@ class EPOFusionSNet(nn.Module):
         background, salient = guidance.split(1, dim=1)
         # Only where the guidance says yes: elsewhere the features alone decide.
         offset = -F.softplus(self.guidance_strength) * upsample(F.relu(salient - background), 4)
+        offset = offset - F.softplus(self.saturation_strength) * saturation(visible)
         fused, weight = self.selection(self.cross_fusion(F.relu(detail)), visible, infrared, offset)
         return EPOFusionSOutput(fused, guidance, weight)

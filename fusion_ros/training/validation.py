@@ -31,13 +31,11 @@ class FusionValidation:
 
     def measure(self, network: nn.Module) -> dict[str, float]:
         """Mean of each metric over the pairs; `network` is in eval mode."""
-        device = next(network.parameters()).device
         results: list[dict[str, float]] = []
         self._pictures = []
         for pair in self._pairs:
             visible, infrared = validation_tensors(pair)
-            with torch.no_grad():
-                fused = network(visible.to(device), infrared.to(device)).float().cpu()
+            fused = _fuse(network, visible, infrared).cpu()
             gray = to_eight_bit(visible[0, 0].numpy())
             results.append(fusion_metrics(gray, pair.infrared, to_eight_bit(fused[0, 0].numpy())))
             if len(self._pictures) < _EXAMPLES:
@@ -48,6 +46,18 @@ class FusionValidation:
     def pictures(self) -> Tensor:
         """(N, 1, h, 3 w): visible, infrared and fused side by side, of the latest `measure`."""
         return torch.stack(self._pictures)
+
+
+def _fuse(network: nn.Module, visible: Tensor, infrared: Tensor) -> Tensor:
+    """The fused luminance of a pair of any size, (1, 1, H, W) float32."""
+    device = next(network.parameters()).device
+    multiple = getattr(network, "multiple_of", 1)
+    height, width = visible.shape[-2:]
+    margin = (0, -width % multiple, 0, -height % multiple)
+    padded = [torch.nn.functional.pad(image.to(device), margin, mode="reflect") for image in (visible, infrared)]
+    with torch.no_grad():
+        fused: Tensor = network(*padded)
+    return fused[..., :height, :width].float()
 
 
 def _shrunk(image: Tensor) -> Tensor:

@@ -1,0 +1,36 @@
+"""Training CAF-S: what is kept of both sources, measured directly, on scenes that are neither dazzled nor dark."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from fusion_ros.configuration import section, setting
+from fusion_ros.networks.caf_s import CAFSNet
+from fusion_ros.training.data.pairs import PairsConfig, RandomCrops
+from fusion_ros.training.fusion_task import train_fusion
+from fusion_ros.training.losses.fidelity import FidelityWeights, fidelity_loss
+from fusion_ros.training.trainer import TrainerConfig, TrainingResult
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that can be set for `fusion-ros train caf-s`."""
+
+    data: PairsConfig = section(PairsConfig, "data")
+    loss: FidelityWeights = section(FidelityWeights, "loss")
+    trainer: TrainerConfig = section(TrainerConfig, "")
+    validation_pairs: int = setting(12, "validation pairs that are fused and measured, spread over the sets", minimum=1)
+
+
+def train(config: Config, out: Path, resume: bool) -> TrainingResult:
+    """Train into the folder `out`; see `Trainer`."""
+
+    def loss(network: nn.Module, batch: Mapping[str, Tensor], _step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        fused = network(batch["visible"], batch["infrared"]).fused.float()
+        return fidelity_loss(fused, batch["visible"], batch["infrared"], config.loss)
+
+    return train_fusion(config, CAFSNet, loss, RandomCrops, out, resume)

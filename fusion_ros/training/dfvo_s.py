@@ -1,0 +1,103 @@
+"""Training DFVO-S: brighten the dark visible image, keep its noise down, and fuse it with the infrared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as functional
+from torch import Tensor, nn
+
+from fusion_ros.configuration import section, setting
+from fusion_ros.networks.dfvo_s import DFVOSNet
+from fusion_ros.training.data.dark_crops import DarkCrops
+from fusion_ros.training.data.pairs import PairsConfig
+from fusion_ros.training.fusion_task import train_fusion
+from fusion_ros.training.losses.dfvo import mutual_gradient_term, smoothness_term
+from fusion_ros.training.losses.fidelity import FidelityWeights, correlation, fidelity_loss
+from fusion_ros.training.losses.terms import gradient_magnitude, mean_absolute
+from fusion_ros.training.trainer import TrainerConfig, TrainingResult
+
+BRIGHTNESS_WINDOW = 15
+BRIGHTEST = 0.95
+# Sobel magnitude (per pixel, images in [0, 1]) below which a place counts as flat.
+FLAT = 0.006
+
+
+def _weight(default: float, description: str) -> Any:
+    return setting(default, description, minimum=0.0)
+
+
+@dataclass(frozen=True)
+class DarknessWeights:
+    """Weights of what the low-light mode adds to fidelity."""
+
+    exponent: float = setting(0.55, "target of local brightness: this power of it", minimum=0.1, maximum=1.0)
+    enhanced: float = _weight(2.0, "L1 of the enhanced image's local brightness to the target")
+    brightness: float = _weight(2.0, "L1 of the fused image's local brightness to the target or the infrared's")
+    saturation: float = _weight(5.0, "mean excess over .95")
+    flatness: float = _weight(5.0, "Sobel magnitude of the fused image where both sources are flat but for noise")
+    correlation: float = _weight(0.5, "1 - mean correlation with both sources")
+    infrared: float = _weight(0.2, "L1 of the infrared reconstruction")
+    mutual_gradient: float = _weight(0.135, "illumination has strong edges or none")
+    smoothness: float = _weight(0.05, "illumination is smooth where the visible image is")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that can be set for `fusion-ros train dfvo-s`."""
+
+    data: PairsConfig = section(PairsConfig, "data")
+    loss: FidelityWeights = section(FidelityWeights, "loss")
+    darkness: DarknessWeights = section(DarknessWeights, "darkness")
+    trainer: TrainerConfig = section(TrainerConfig, "")
+    validation_pairs: int = setting(12, "validation pairs that are fused and measured, spread over the sets", minimum=1)
+
+
+def local_brightness(image: Tensor) -> Tensor:
+    """Mean of a 15x15 window around each pixel: (N, 1, H, W) in and out."""
+    size = BRIGHTNESS_WINDOW
+    return functional.avg_pool2d(image, size, stride=1, padding=size // 2, count_include_pad=False)
+
+
+def darkness_terms(output: Any, batch: Mapping[str, Tensor], exponent: float) -> dict[str, Tensor]:
+    """What the low-light mode asks for besides fidelity; scalars with gradient.
+
+    Args:
+        output: a `DFVOSOutput`.
+        batch: `visible`, `noiseless`, `infrared`, (N, 1, H, W) each.
+        exponent: local brightness b of the noiseless visible image should become b^exponent.
+    """
+    fused, noiseless, infrared = output.fused.float(), batch["noiseless"], batch["infrared"]
+    target = local_brightness(noiseless).clamp_min(1e-4) ** exponent
+    wanted = torch.maximum(target, local_brightness(infrared))
+    slopes = torch.maximum(gradient_magnitude(noiseless), gradient_magnitude(infrared))
+    flat = (slopes < FLAT).to(fused.dtype)
+    return {
+        "enhanced": mean_absolute(local_brightness(output.enhanced.float()), target),
+        "brightness": mean_absolute(local_brightness(fused), wanted),
+        "saturation": (fused - BRIGHTEST).clamp_min(0).mean(),
+        "flatness": mean_absolute(gradient_magnitude(fused), torch.zeros_like(fused), flat),
+        "correlation": 1 - 0.5 * (correlation(fused, noiseless) + correlation(fused, infrared)).mean(),
+        "infrared": mean_absolute(output.infrared.float(), infrared),
+        "mutual_gradient": mutual_gradient_term(output.illumination.float()),
+        "smoothness": smoothness_term(output.illumination.float(), noiseless),
+    }
+
+
+def train(config: Config, out: Path, resume: bool) -> TrainingResult:
+    """Train into the folder `out`; see `Trainer`."""
+    weights = config.darkness
+
+    def loss(network: nn.Module, batch: Mapping[str, Tensor], _step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        output = network(batch["visible"], batch["infrared"])
+        total, terms = fidelity_loss(output.fused.float(), batch["noiseless"], batch["infrared"], config.loss)
+        added = darkness_terms(output, batch, weights.exponent)
+        for name, term in added.items():
+            total = total + getattr(weights, name) * term
+        return total, terms | {name: term.detach() for name, term in added.items()}
+
+    return train_fusion(config, DFVOSNet, loss, DarkCrops, out, resume)
