@@ -191,6 +191,8 @@ class PlayerNode(StreamNode[PlayerConfig, None]):
             for topic, output in self._outputs.items()
             if self._bag.topics[topic].msgtype in (IMAGE, COMPRESSED_IMAGE) and not topic.startswith(_GROUND_TRUTH)
         }
+        if awaited and longest_s > 0:
+            self.get_logger().info(f"waiting for subscribers to {', '.join(awaited)}, {longest_s:g} s at most")
         end = time.monotonic() + longest_s
         while awaited and not self._pacer.is_stopped:
             awaited = {topic: output for topic, output in awaited.items() if output.get_subscription_count() == 0}

@@ -160,7 +160,7 @@ def test_a_loop_starts_again_and_sigint_ends_it(bag_path, listener, play):
 
 def test_sigterm_during_the_wait_for_subscribers_ends_it(bag_path, play):
     player = play(bag_path, wait_for_subscribers=600.0)
-    time.sleep(1.5)
+    assert any("waiting for subscribers" in line for line in player.stdout)
     player.send_signal(signal.SIGTERM)
     output, _ = player.communicate(timeout=PATIENCE_S)
     assert player.returncode == 0, output
