@@ -7,7 +7,7 @@ from setuptools import find_packages, setup
 PACKAGE = "fusion_ros"
 NODES = ("fusion_node", "detection_node", "segmentation_node", "pipeline_node", "player_node")
 # Folders whose files are installed to share/fusion_ros, as they are.
-SHARED_FOLDERS = ("launch", "config", "models")
+SHARED_FOLDERS = ("launch", "config", "models", "interfaces")
 ROOT = Path(__file__).parent
 
 
