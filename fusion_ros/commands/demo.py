@@ -44,6 +44,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rate", type=float, metavar="R", help="speed of the replay (what this machine keeps up with, at most 1.0)"
     )
+    parser.add_argument(
+        "--replay-limit",
+        type=float,
+        default=defaults["replay_limit"],
+        metavar="S",
+        help="seconds to which slow nodes may stretch the replay; then frames are dropped (%(default)s)",
+    )
     parser.add_argument("--composed", action="store_true", help="all nodes in one process")
     parser.add_argument("--keep-bag", action="store_true", help="leave the replayed bag in OUT/bag")
     parser.add_argument(

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from fusion_ros.configuration import values_of
-from fusion_ros.demo.timing import FrameClock, pairs_of, phase_of, value_in_force, value_published_with
+from fusion_ros.demo.timing import FrameClock, pairs_of, phase_of, value_after, value_in_force
 from fusion_ros.demo.truth import BagContent
 from fusion_ros.exposure import SelectorConfig
 from fusion_ros.report.record import (
@@ -29,6 +29,8 @@ def frame_records(received: Received, content: BagContent) -> list[FrameRecord]:
     """One record a fused frame, in order of stamps."""
     skews = pairs_of(received.skews)
     records = []
+    published = sorted(received.fused.values())
+    after = dict(zip(published, [*published[1:], None], strict=True))
     for stamp_ns, published_ns in sorted(received.fused.items()):
         shown_ns = received.rgb.get(stamp_ns, received.thermal.get(stamp_ns))
         records.append(
@@ -36,10 +38,10 @@ def frame_records(received: Received, content: BagContent) -> list[FrameRecord]:
                 stamp_ns=stamp_ns,
                 mode=value_in_force(received.modes, published_ns) or "unknown",
                 size=received.sizes.get(stamp_ns, (0, 0)),
-                exposure=value_published_with(received.exposures, published_ns),
+                exposure=value_after(received.exposures, published_ns, after[published_ns]),
                 condition=content.condition_at(stamp_ns),
                 latency_ms=None if shown_ns is None else (published_ns - shown_ns) / 1e6,
-                skew_ms=value_published_with(skews, published_ns),
+                skew_ms=value_after(skews, published_ns, after[published_ns]),
                 detections=received.detections.get(stamp_ns),
                 has_mask=stamp_ns in received.masks,
                 truth=content.truth.get(stamp_ns),

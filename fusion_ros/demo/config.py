@@ -22,6 +22,8 @@ class DemoConfig:
         backend: `auto`, `torch`, `onnx` or `tensorrt`.
         seed: seed of the simulated drive, None for its default.
         rate: speed of the replay, 1.0 for real time; None to slow down to what this machine can keep up with.
+        replay_limit: seconds to which a replay that waits for slow nodes may stretch; then frames are dropped, as on a
+            vehicle. Does not count with a `rate`.
         composed: all nodes in one process.
         keep_bag: leave the replayed bag in `out/bag`.
         start_timeout: seconds that the nodes may take until they are active.
@@ -39,6 +41,7 @@ class DemoConfig:
     backend: str = "auto"
     seed: int | None = None
     rate: float | None = None
+    replay_limit: float = 150.0
     composed: bool = False
     keep_bag: bool = False
     start_timeout: float = 120.0
@@ -54,6 +57,8 @@ class DemoConfig:
             raise InputError(f"frames: {self.frames} is not enough for a demo; give 1 or more")
         if self.rate is not None and not 0.01 <= self.rate <= 100.0:
             raise InputError(f"rate: {self.rate} is not between 0.01 and 100; leave it out to let the demo choose")
+        if not 1.0 <= self.replay_limit <= 86400.0:
+            raise InputError(f"replay-limit: {self.replay_limit} is not between 1 and 86400 seconds")
         if self.pairs is not None and not self.pairs.exists():
             raise InputError(f"pairs: there is no {self.pairs}; give a folder with `vi/` and `ir/`")
         if self.out.exists() and not self.out.is_dir():

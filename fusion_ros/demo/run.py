@@ -95,6 +95,7 @@ def _replay(
     specs = tuple(_told(spec, content.slop, config) for spec in specs)
     period = frame_period_s(content.rgb_stamps)
     longest = LONGEST_PERIOD if config.pairs is None else _PATIENT_TIMEOUT
+    longest = max(period, min(longest, config.replay_limit * period * 1e9 / max(1, content.end_ns - content.start_ns)))
     session = Session(config, specs, NODES, group, images, domain, content.pair_count, period, longest, progress)
     return session.run()
 

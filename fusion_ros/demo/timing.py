@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -10,28 +10,27 @@ from fusion_ros.ros.received import Received, Timed
 
 ValueT = TypeVar("ValueT")
 
-# The fusion node publishes what belongs to one frame within a few milliseconds; frames are much further apart.
-SAME_FRAME_NS = 20_000_000
 # The last frames are still being worked on, and diagnostics come once a second.
 SETTLING_NS = 1_000_000_000
 
 
 def value_in_force(changes: Sequence[tuple[int, ValueT]], published_ns: int) -> ValueT | None:
-    """The last value published no later than just after `published_ns`; the first one for anything before it."""
+    """The last value published before `published_ns`; the first one for anything before that."""
     if not changes:
         return None
-    index = bisect_right([time_ns for time_ns, _ in changes], published_ns + SAME_FRAME_NS) - 1
+    index = bisect_right([time_ns for time_ns, _ in changes], published_ns) - 1
     return changes[max(0, index)][1]
 
 
-def value_published_with(values: Sequence[tuple[int, ValueT]], published_ns: int) -> ValueT | None:
-    """The value published nearest to `published_ns`, None where none was within `SAME_FRAME_NS`."""
-    index = bisect_right([time_ns for time_ns, _ in values], published_ns)
-    near = [values[i] for i in (index - 1, index) if 0 <= i < len(values)]
-    time_ns, value = min(near, key=lambda item: abs(item[0] - published_ns), default=(None, None))
-    if time_ns is None or abs(time_ns - published_ns) > SAME_FRAME_NS:
+def value_after(values: Sequence[tuple[int, ValueT]], published_ns: int, next_ns: int | None) -> ValueT | None:
+    """The first value published from `published_ns` on and before `next_ns`, None where there is none.
+
+    One thread of the fusion node publishes a frame's mode, its image, then its figures, before it turns to the next.
+    """
+    index = bisect_left([time_ns for time_ns, _ in values], published_ns)
+    if index == len(values) or (next_ns is not None and values[index][0] >= next_ns):
         return None
-    return value
+    return values[index][1]
 
 
 def phase_of(received: Received, time_ns: int) -> str:
@@ -55,7 +54,7 @@ class FrameClock:
 
     def stamp_at(self, published_ns: int) -> int:
         """Stamp of the newest fused frame; the recording's start before the first."""
-        index = bisect_right(self._times, published_ns + SAME_FRAME_NS) - 1
+        index = bisect_right(self._times, published_ns) - 1
         return self._order[index][1] if index >= 0 else self._start_ns
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from markupsafe import Markup
+from numpy.typing import NDArray
 
 from fusion_ros.report.highlights import Highlight, choose_highlights, mode_switches
 from fusion_ros.report.page import Cell, Page, Section, Table, Tile, details
@@ -109,12 +110,21 @@ def _picture_row(record: DemoRecord, highlight: Highlight) -> Markup:
             picture(images.thermal, "thermal", "thermal camera image"),
             picture(images.fused, f"fused ({frame.mode})", "fused image"),
             picture(boxed, f"detections: {count}", "fused image with boxes"),
-            picture(masked, "segmentation", "fused image with coloured classes"),
+            picture(masked, _classes_in(images.mask, record), "fused image with coloured classes"),
         ]
     )
     return Markup('<h3>{}{} <span class="note">({})</span></h3><div class="pictures">{}</div>').format(
         heading, scene, highlight.reason, row
     )
+
+
+def _classes_in(mask: NDArray[np.uint8] | None, record: DemoRecord) -> str:
+    """Caption of the segmentation: the classes that cover a thousandth of the picture or more, the largest first."""
+    if mask is None:
+        return "segmentation: skipped"
+    counts = np.bincount(mask.ravel(), minlength=1)
+    found = [int(c) for c in np.argsort(-counts, kind="stable") if counts[c] >= max(1, mask.size // 1000)]
+    return "segmentation: " + ", ".join(record.mask_class_names.get(c, str(c)) for c in found)
 
 
 def _x_range(record: DemoRecord) -> tuple[float, float]:
