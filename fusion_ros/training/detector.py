@@ -37,13 +37,15 @@ class Config:
     mix: SensorMixConfig = section(SensorMixConfig, "mix")
     network: str = setting("yolo11n.yaml", "ultralytics' description of the network, started from random weights")
     init: str = setting("", "a .pt whose weights are taken over where they fit, such as one trained on COCO")
-    input_size: int = setting(416, "longer side of the network's input", unit="pixels", minimum=64, maximum=2048)
+    image_size: int = setting(
+        480, "longer side of a picture, and of the shipped network's input", unit="px", minimum=64, maximum=2048
+    )
+    crop: int = setting(256, "side of what the network sees in training", unit="px", minimum=64, maximum=2048)
     batch: int = setting(8, "pictures per step", minimum=1)
-    epochs: int = setting(40, "epochs; not used where minutes is given", minimum=1)
+    epochs: int = setting(150, "epochs; not used where minutes is given", minimum=1)
     minutes: float = setting(0.0, "train so long, and fit the schedule to it; 0: epochs", unit="min", minimum=0.0)
-    views: int = setting(4, "pictures that are drawn of each pair in an epoch", minimum=1)
+    views: int = setting(1, "pictures that are drawn of each pair in an epoch", minimum=1)
     learning_rate: float = setting(0.002, "AdamW's largest step", minimum=1e-6, maximum=0.1)
-    mosaic: float = setting(0.8, "share of pictures that are put together from four", minimum=0.0, maximum=1.0)
     seed: int = setting(0, "of weights, order and augmentation", minimum=0)
     threads: int = setting(2, "CPU threads", minimum=1)
     device: str = setting("cpu", "torch device, such as cpu or 0")
@@ -70,7 +72,7 @@ def train(config: Config, out: Path, resume: bool) -> TrainingResult:
         raise InputError(f"{folder}: {len(training)} pairs to train on, {len(validation)} to validate on; need both")
     training += simulate_pairs(config.simulation)[0]
     checkpoint = fit(training, validation, out, config, resume)
-    weights = export_onnx(checkpoint, out / WEIGHTS_NAME, config.input_size)
+    weights = export_onnx(checkpoint, out / WEIGHTS_NAME, config.image_size)
     scores = score(Detector(DetectorConfig(weights=str(weights), confidence=_LOWEST_CONFIDENCE)), validation)
     metrics = {f"mAP50 {kind}": values["mAP50"] for kind, values in scores.items()}
     steps = config.epochs * -(-len(training) * config.views // config.batch)
@@ -98,6 +100,7 @@ def fit(
         pairs={"training": training, "validation": validation},
         class_names=CLASS_NAMES,
         views=config.views,
+        image_size=config.image_size,
         mix=config.mix,
         threads=config.threads,
     )
@@ -107,7 +110,11 @@ def fit(
         "resume": str(checkpoint) if resume else False,
         "pretrained": config.init or False,
     }
-    trainer_class(overrides=arguments).train()
+    try:
+        trainer_class(overrides=arguments).train()
+    except AssertionError as error:
+        # ultralytics' way of saying that a finished run has nothing left to train.
+        raise InputError(f"{checkpoint}: cannot be resumed: {error}") from error
     if not checkpoint.is_file():
         raise JobError(f"{out}: training ended without a checkpoint")
     return checkpoint
@@ -136,7 +143,7 @@ def _arguments(out: Path, config: Config) -> dict[str, object]:
         "project": str(out.resolve().parent),
         "name": out.name,
         "exist_ok": True,
-        "imgsz": config.input_size,
+        "imgsz": config.crop,
         "batch": config.batch,
         "nbs": config.batch,  # step on every batch: steps are what a short training lacks
         "epochs": config.epochs,
@@ -148,10 +155,10 @@ def _arguments(out: Path, config: Config) -> dict[str, object]:
         "weight_decay": 0.01,
         "warmup_epochs": 0.5,
         "warmup_bias_lr": 0.0,
-        "mosaic": config.mosaic,
-        "close_mosaic": 3,
-        "scale": 0.4,
-        "translate": 0.1,
+        # The crops vary place and size already.
+        "mosaic": 0.0,
+        "scale": 0.0,
+        "translate": 0.0,
         "hsv_h": 0.015,
         "hsv_s": 0.5,
         "hsv_v": 0.3,

@@ -13,11 +13,12 @@ from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils.torch_utils import strip_optimizer, unwrap_model
 
 from fusion_ros.training.data.labelled_pairs import LabelledPair
+from fusion_ros.training.object_crops import object_crop
 from fusion_ros.training.sensor_mix import INPUTS, SensorMixConfig, mix, random_mix
 
 
 class PairDataset(YOLODataset):
-    """Pairs in memory; every access of a training sample draws a new picture of its pair.
+    """Pairs in memory; every access of a training sample draws a new picture of its pair and a new crop of that.
 
     `data["pairs"][img_path]` are the pairs; in training each appears `data["views"]` times in an epoch, in validation
     once for every kind in `INPUTS`.
@@ -28,7 +29,7 @@ class PairDataset(YOLODataset):
         pairs: list[LabelledPair] = self.data["pairs"][img_path]
         self.views = self.data["views"] if self.augment else len(INPUTS)
         self.random = np.random.default_rng(self.data["seed"])
-        self.sources = [_resized(pair, self.imgsz) for pair in pairs]
+        self.sources = [_resized(pair, self.data["image_size"]) for pair in pairs]
         return [f"{view}/{pair.name}" for view in range(self.views) for pair in pairs]
 
     def get_labels(self) -> list[dict[str, Any]]:
@@ -46,6 +47,27 @@ class PairDataset(YOLODataset):
         else:
             image = mix(visible, infrared, INPUTS[i // len(self.sources)])
         return image, original_size, image.shape[:2]
+
+    def get_image_and_label(self, index: int) -> dict[str, Any]:
+        """Return picture and boxes of sample `index`: in training a crop, in validation the whole."""
+        if not self.augment:
+            return super().get_image_and_label(index)
+        image, original_size, (height, width) = self.load_image(index)
+        label = self.labels[index]
+        centre, size = label["bboxes"][:, :2], label["bboxes"][:, 2:]
+        xyxy = np.concatenate([centre - size / 2, centre + size / 2], axis=1) * [width, height, width, height]
+        class_id = label["cls"].reshape(-1).astype(np.int64)
+        crop, xyxy, class_id = object_crop(image, xyxy.astype(np.float32), class_id, self.imgsz, self.random)
+        return self.update_labels_info(
+            {
+                **_boxes_entry(xyxy, class_id, self.imgsz, self.imgsz),
+                "im_file": label["im_file"],
+                "img": crop,
+                "ori_shape": original_size,
+                "resized_shape": crop.shape[:2],
+                "ratio_pad": (1.0, 1.0),
+            }
+        )
 
     def check_cache_ram(self, safety_margin: float = 1.0) -> bool:
         """Say that everything is in memory: it is."""
@@ -65,13 +87,14 @@ def _resized(pair: LabelledPair, size: int) -> tuple[np.ndarray, np.ndarray, tup
 
 def _label_entry(name: str, pair: LabelledPair) -> dict[str, Any]:
     height, width = pair.infrared.shape
+    return {"im_file": name, "shape": (height, width), **_boxes_entry(pair.xyxy, pair.class_id, height, width)}
+
+
+def _boxes_entry(xyxy: np.ndarray, class_id: np.ndarray, height: int, width: int) -> dict[str, Any]:
     scale = np.array([width, height], np.float32)
-    centre = (pair.xyxy[:, :2] + pair.xyxy[:, 2:]) / 2 / scale
-    size = (pair.xyxy[:, 2:] - pair.xyxy[:, :2]) / scale
+    centre, size = (xyxy[:, :2] + xyxy[:, 2:]) / 2 / scale, (xyxy[:, 2:] - xyxy[:, :2]) / scale
     return {
-        "im_file": name,
-        "shape": (height, width),
-        "cls": pair.class_id.astype(np.float32).reshape(-1, 1),
+        "cls": class_id.astype(np.float32).reshape(-1, 1),
         "bboxes": np.concatenate([centre, size], axis=1).astype(np.float32),
         "segments": [],
         "keypoints": None,
@@ -86,6 +109,7 @@ class PairDetectionTrainer(DetectionTrainer):
     pairs: dict[str, list[LabelledPair]]
     class_names: tuple[str, ...]
     views: int
+    image_size: int
     mix: SensorMixConfig
     threads: int
 
@@ -104,15 +128,16 @@ class PairDetectionTrainer(DetectionTrainer):
             "channels": 3,
             "pairs": self.pairs,
             "views": self.views,
+            "image_size": self.image_size,
             "mix": self.mix,
             "seed": self.args.seed,
         }
 
     def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> PairDataset:
-        """Build the data set of one part: squares with mosaic for training, rectangles for validation."""
+        """Build the data set of one part: crops for training, whole pictures for validation."""
         return PairDataset(
             img_path=img_path,
-            imgsz=self.args.imgsz,
+            imgsz=self.args.imgsz if mode == "train" else self.image_size,
             batch_size=batch,
             augment=mode == "train",
             hyp=copy(self.args),

@@ -41,12 +41,12 @@ class Config:
         "yolo11n.yaml", "ultralytics' description; a detector's gets a semantic head: yolo11n.yaml, yolo26n-sem.yaml"
     )
     init: str = setting("", "a .pt whose weights are taken over where they fit, such as the detector's")
-    image_size: int = setting(416, "longer side of a picture", unit="pixels", minimum=64, maximum=2048)
-    crop: int = setting(320, "side of what the network sees in training", unit="pixels", minimum=64, maximum=2048)
+    image_size: int = setting(416, "longer side of a picture", unit="px", minimum=64, maximum=2048)
+    crop: int = setting(320, "side of what the network sees in training", unit="px", minimum=64, maximum=2048)
     batch: int = setting(8, "pictures per step", minimum=1)
-    epochs: int = setting(12, "epochs; not used where minutes is given", minimum=1)
+    epochs: int = setting(60, "epochs; not used where minutes is given", minimum=1)
     minutes: float = setting(0.0, "train so long, and fit the schedule to it; 0: epochs", unit="min", minimum=0.0)
-    views: int = setting(4, "pictures that are drawn of each pair in an epoch", minimum=1)
+    views: int = setting(1, "pictures that are drawn of each pair in an epoch", minimum=1)
     learning_rate: float = setting(0.003, "AdamW's largest step", minimum=1e-6, maximum=0.1)
     class_balance: float = setting(
         0.5, "how far rare classes count for more: 0 not at all, 1 fully", minimum=0.0, maximum=1.0
@@ -117,7 +117,11 @@ def fit(
         "resume": str(checkpoint) if resume else False,
         "pretrained": config.init or False,
     }
-    trainer_class(overrides=arguments).train()
+    try:
+        trainer_class(overrides=arguments).train()
+    except AssertionError as error:
+        # ultralytics' way of saying that a finished run has nothing left to train.
+        raise InputError(f"{checkpoint}: cannot be resumed: {error}") from error
     if not checkpoint.is_file():
         raise JobError(f"{out}: training ended without a checkpoint")
     return checkpoint

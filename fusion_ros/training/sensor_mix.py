@@ -22,10 +22,10 @@ class SensorMixConfig:
     """How often each kind of picture is drawn in training."""
 
     inputs: tuple[float, ...] = setting(
-        (0.3, 0.25, 0.3, 0.15), "how often rgb, thermal, average and maximum are drawn", length=4
+        (0.25, 0.3, 0.3, 0.15), "how often rgb, thermal, average and maximum are drawn", length=4
     )
-    glare: float = setting(0.15, "share of pictures with a glare spot on the visible image", minimum=0.0, maximum=1.0)
-    darkness: float = setting(0.2, "share of pictures with a darkened visible image", minimum=0.0, maximum=1.0)
+    glare: float = setting(0.1, "share of pictures with a glare spot on the visible image", minimum=0.0, maximum=1.0)
+    darkness: float = setting(0.15, "share of pictures with a darkened visible image", minimum=0.0, maximum=1.0)
     inverted: float = setting(0.0, "share of pictures with hot shown dark", minimum=0.0, maximum=1.0)
 
 
