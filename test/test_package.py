@@ -30,9 +30,9 @@ ROSDEP_KEYS = {
     "ultralytics": "python3-ultralytics-pip",
     "yaml": "python3-yaml",
 }
-WITHOUT_KEY = {"accelerate", "av", "onnx", "onnxscript", "rosbags", "safetensors"}
-# Used where present, and never required: NVIDIA's own installation, and what only some trainings take.
-OPTIONAL = {"tensorrt", "ray", "timm", "pycocotools", "torchmetrics"}
+WITHOUT_KEY = {"accelerate", "av", "onnx", "onnxscript", "rosbags", "safetensors", "timm", "torchmetrics"}
+# Used where present, and never required: NVIDIA's own installation, and what spreads an evaluation over machines.
+OPTIONAL = {"ray", "tensorrt"}
 
 
 def package_xml() -> ElementTree.Element:
