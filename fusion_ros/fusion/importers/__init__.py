@@ -11,7 +11,11 @@ from pathlib import Path
 from fusion_ros.errors import InputError
 
 # network name -> module with `load`, and the class the tensors are for
-_IMPORTERS = {"caf": ("fusion_ros.fusion.importers.caf", "CAFNet")}
+_IMPORTERS = {
+    "caf": ("fusion_ros.fusion.importers.caf", "CAFNet"),
+    "dfvo": ("fusion_ros.fusion.importers.dfvo", "DFVONet"),
+    "epofusion": ("fusion_ros.fusion.importers.epofusion", "EPOFusionNet"),
+}
 
 
 def importer_names() -> list[str]:

@@ -30,6 +30,8 @@ class DFVOConfig:
         channels: channels of the encoders at full resolution, first to last.
         attention_channels: channels of the values in the attention.
         key_channels: channels of its queries and keys.
+        training_heads: whether the network has the decoders of the enhanced and the infrared image and the illumination
+            net, which train mode needs; a released inference file has not.
         strip_pixels: in eval mode the layers at full resolution run on strips of at most this many pixels (and at least
             a few rows), with the same result: it bounds the memory of their 128-channel features.
     """
@@ -38,6 +40,7 @@ class DFVOConfig:
     channels: tuple[int, int, int, int] = (16, 32, 64, 128)
     attention_channels: int = 256
     key_channels: int = 32
+    training_heads: bool = True
     strip_pixels: int = 2**18
 
     def __post_init__(self) -> None:
@@ -136,9 +139,10 @@ class DFVONet(nn.Module):
         self.remove_speckle = nn.Conv2d(deep, deep, 3, padding=1)
         backwards = channels[::-1]
         self.decode_fused = Decoder((2 * deep, *backwards), momentum)
-        self.decode_enhanced = Decoder(backwards, momentum)
-        self.decode_infrared = Decoder(backwards, momentum)
-        self.illumination = IlluminationNet(momentum)
+        if config.training_heads:
+            self.decode_enhanced = Decoder(backwards, momentum)
+            self.decode_infrared = Decoder(backwards, momentum)
+            self.illumination = IlluminationNet(momentum)
 
     def forward(self, visible: Tensor, infrared: Tensor) -> Tensor | DFVOOutput:
         return self._train_forward(visible, infrared) if self.training else self._fuse(visible, infrared)
@@ -150,6 +154,8 @@ class DFVONet(nn.Module):
                 yield parameter
 
     def _train_forward(self, visible: Tensor, infrared: Tensor) -> DFVOOutput:
+        if not self.config.training_heads:
+            raise RuntimeError("this DFVONet was made without training heads; only eval mode works")
         encoded_visible, encoded_infrared = self.encode_visible(visible), self.encode_infrared(infrared)
         base_visible, base_infrared = self.attention(
             self.down_visible(encoded_visible), self.down_infrared(encoded_infrared)

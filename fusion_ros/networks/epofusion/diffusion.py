@@ -40,10 +40,17 @@ def ddim_step(noisy: Tensor, clean: Tensor, now: float, after: float) -> Tensor:
     eps = (x - a_now x_0) / s_now; x' = a_next x_0 + s_next eps. The paper's Eq. 4 divides by the signal coefficient
     instead, which is 8e-5 at t = 1.
     """
-    times = torch.tensor([now, after], dtype=torch.float64)
-    (signal_now, signal_next), (noise_now, noise_next) = (part.tolist() for part in coefficients(times))
-    noise = (noisy - signal_now * clean) / max(noise_now, 1e-8)
+    signal_now, noise_now = constant_coefficients(now)
+    signal_next, noise_next = constant_coefficients(after)
+    noise = (noisy - signal_now * clean) / noise_now
     return signal_next * clean + noise_next * noise
+
+
+def constant_coefficients(time: float) -> tuple[float, float]:
+    """`coefficients` at one time as plain numbers, which an exported graph holds as constants."""
+    inverse = 1 / math.cos((time + 0.0002) / 1.00025 * (math.pi / 2)) ** 2
+    odds = 1 / max(inverse - 1, 1e-5)
+    return math.sqrt(odds / (1 + odds)), math.sqrt(1 / (1 + odds))
 
 
 def fixed_noise(channels: int, height: int, width: int, tile: Tensor) -> Tensor:
@@ -57,8 +64,8 @@ def fixed_noise(channels: int, height: int, width: int, tile: Tensor) -> Tensor:
 
 def noise_tile(channels: int) -> Tensor:
     """Standard normal noise from a fixed seed, (1, C, 32, 32)."""
-    generator = torch.Generator().manual_seed(NOISE_SEED)
-    return torch.randn(1, channels, NOISE_TILE, NOISE_TILE, generator=generator)
+    generator = torch.Generator("cpu").manual_seed(NOISE_SEED)
+    return torch.randn(1, channels, NOISE_TILE, NOISE_TILE, generator=generator, device="cpu")
 
 
 class TimeEmbedding(nn.Module):

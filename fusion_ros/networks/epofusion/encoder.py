@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from timm.layers import LayerNorm2d
 from timm.models.convnext import ConvNeXtBlock
 from torch import Tensor, nn
@@ -25,7 +24,8 @@ class ConvNeXtEncoder(nn.Module):
         self.down = nn.ModuleList()
         self.stages = nn.ModuleList()
         self.norms = nn.ModuleList()
-        rates = torch.linspace(0.0, drop_path, sum(depths)).tolist()
+        last = max(sum(depths) - 1, 1)
+        rates = [drop_path * index / last for index in range(sum(depths))]
         previous = 2
         for index, (depth, width) in enumerate(zip(depths, widths, strict=True)):
             if index == 0:
