@@ -11,6 +11,10 @@ from fusion_ros.ros.received import Received, Timed
 # Conversion, DDS and the subscriber come on top of what the nodes report as compute time.
 MARGIN = 1.25
 OVERHEAD_S = 0.012
+# Longer than any node should take for a frame; the first figures come after one frame.
+FIRST_PERIOD_S = 1.2
+# The least that the player takes.
+LOWEST_RATE = 0.01
 # Few, so that a switch to a slower mode is noticed at once; more than one, so that an outlier is not.
 _REMEMBERED = 3
 
@@ -33,7 +37,12 @@ def sustainable_rate(received: Received, frame_period_s: float, longest_period_s
         return None
     seconds = (sum(costs) if cores < 2 * len(costs) else max(costs)) / 1e3
     slowest = frame_period_s / longest_period_s
-    return min(1.0, max(slowest, frame_period_s / (MARGIN * seconds + OVERHEAD_S)))
+    return min(1.0, max(slowest, LOWEST_RATE, frame_period_s / (MARGIN * seconds + OVERHEAD_S)))
+
+
+def first_rate(frame_period_s: float, longest_period_s: float) -> float:
+    """Speed to begin with, while nothing is known of the nodes: about a frame a second."""
+    return min(1.0, max(LOWEST_RATE, frame_period_s / min(longest_period_s, FIRST_PERIOD_S)))
 
 
 def frame_period_s(stamps: Sequence[int]) -> float:

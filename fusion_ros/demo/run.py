@@ -21,10 +21,10 @@ from fusion_ros.demo.delivery import behind, silent_stages
 from fusion_ros.demo.domain import choose_domain, domain_environment
 from fusion_ros.demo.facts import describe_run
 from fusion_ros.demo.images_on_disk import ImageFolder
-from fusion_ros.demo.pace import frame_period_s
+from fusion_ros.demo.pace import first_rate, frame_period_s
 from fusion_ros.demo.processes import ProcessGroup
 from fusion_ros.demo.recording import make_recording
-from fusion_ros.demo.session import FIRST_RATE, Progress, Session, SessionOutcome
+from fusion_ros.demo.session import Progress, Session, SessionOutcome
 from fusion_ros.demo.timing import phase_of
 from fusion_ros.demo.truth import BagContent, read_content
 from fusion_ros.errors import JobError
@@ -83,19 +83,19 @@ def _replay(
     images: ImageFolder,
     progress: Progress,
 ) -> SessionOutcome:
+    period = frame_period_s(content.rgb_stamps)
+    longest = LONGEST_PERIOD if config.pairs is None else _PATIENT_TIMEOUT
+    longest = max(period, min(longest, config.replay_limit * period * 1e9 / max(1, content.end_ns - content.start_ns)))
     specs = graph.fusion_pipeline(
         mode=config.mode,
         device=config.device,
         backend=config.backend,
         composed=config.composed,
         bag=str(bag),
-        bag_rate=FIRST_RATE if config.rate is None else config.rate,
+        bag_rate=first_rate(period, longest) if config.rate is None else config.rate,
         bag_loop=False,
     )
     specs = tuple(_told(spec, content.slop, config) for spec in specs)
-    period = frame_period_s(content.rgb_stamps)
-    longest = LONGEST_PERIOD if config.pairs is None else _PATIENT_TIMEOUT
-    longest = max(period, min(longest, config.replay_limit * period * 1e9 / max(1, content.end_ns - content.start_ns)))
     session = Session(config, specs, NODES, group, images, domain, content.pair_count, period, longest, progress)
     return session.run()
 
@@ -169,7 +169,7 @@ def _speed(config: DemoConfig, outcome: SessionOutcome) -> str:
     if config.rate is not None:
         return f"{config.rate:g} times real time"
     if not outcome.rates:
-        return f"{FIRST_RATE:g} times real time"
+        return "slow: no node told how long it takes for a frame"
     rates = [rate for _, rate in outcome.rates]
     return f"{min(rates):.2f} to {max(rates):.2f} times real time, so that the nodes keep up"
 

@@ -19,7 +19,6 @@ from fusion_ros.ros.received import Received
 # Called with (phase, done, total): phases are `start`, `replay` and `finish`.
 Progress = Callable[[str, int, int], None]
 
-FIRST_RATE = 0.15
 _POLL = 0.1
 _PACE_PERIOD = 1.0
 _DRAIN_QUIET = 1.5
@@ -158,7 +157,7 @@ class Session:
                     f"{stage}: nothing has moved for {self._config.stall_timeout:g} s; {self._last_words(stage)}"
                 )
             self._progress("replay", counts["fused"], self._pair_count)
-            if self._config.rate is None and now - paced > _PACE_PERIOD:
+            if self._config.rate is None and now - paced > (_PACE_PERIOD if outcome.rates else 0.0):
                 paced = now
                 self._pace(collector, outcome, now - begun)
         code = self._processes.exit_code(PLAYER)
@@ -169,7 +168,7 @@ class Session:
         rate = sustainable_rate(
             collector.received, self._period_s, self._longest_period_s, len(os.sched_getaffinity(0))
         )
-        last = outcome.rates[-1][1] if outcome.rates else FIRST_RATE
+        last = outcome.rates[-1][1] if outcome.rates else 0.0
         if rate is not None and abs(rate - last) > 0.1 * last:
             collector.set_replay_rate(rate)
             outcome.rates.append((elapsed, rate))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fusion_ros.demo.pace import MARGIN, OVERHEAD_S, frame_period_s, sustainable_rate
+from fusion_ros.demo.pace import FIRST_PERIOD_S, MARGIN, OVERHEAD_S, first_rate, frame_period_s, sustainable_rate
 from fusion_ros.ros.received import Received, Timed
 
 
@@ -38,6 +38,13 @@ def test_nothing_is_said_before_anything_is_known():
 def test_an_outlier_does_not_set_the_pace():
     costs = [Timed(0, 10.0)] * 5 + [Timed(0, 5000.0)]
     assert sustainable_rate(Received(processing={"fusion": costs}), 0.1, 1.5, cores=2) == 1.0
+
+
+def test_the_first_frames_come_one_by_one():
+    # A 30 Hz clip and a 10 Hz drive: a frame in 1.2 s; never slower than allowed, nor faster than real time.
+    assert first_rate(1 / 30, 10.0) == pytest.approx(1 / 30 / FIRST_PERIOD_S)
+    assert first_rate(0.1, 0.5) == pytest.approx(0.2)
+    assert first_rate(5.0, 10.0) == 1.0
 
 
 def test_period_is_the_median_gap():
