@@ -1,0 +1,77 @@
+"""Training the detector and the segmenter from labels to a file that the nodes load; tiny, on the real trainer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from fusion_ros.configuration import configure
+from fusion_ros.errors import InputError
+from fusion_ros.perception import Detector, DetectorConfig, Segmenter, SegmenterConfig
+from fusion_ros.training import detector, segmenter
+
+TINY = {"threads": 1, "epochs": 1, "batch": 4, "crop": 64, "image_size": 96, "simulation.drives": 0}
+
+
+@pytest.fixture(scope="module")
+def labelled_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten pairs with a bright square, labelled as a car."""
+    folder = tmp_path_factory.mktemp("labelled")
+    random = np.random.default_rng(0)
+    images, annotations = [], []
+    for number in range(10):
+        left, top = (int(value) for value in random.integers(0, 40, 2))
+        infrared = random.integers(0, 60, (72, 96)).astype(np.uint8)
+        infrared[top : top + 24, left : left + 30] = 230
+        for sensor, image in (("ir", infrared), ("vi", cv2.merge([infrared] * 3))):
+            (folder / sensor).mkdir(exist_ok=True)
+            cv2.imwrite(str(folder / sensor / f"{number}.png"), image)
+        images.append({"id": number, "file_name": f"{number}.png"})
+        annotations.append({"id": number, "image_id": number, "category_id": 3, "bbox": [left, top, 30, 24]})
+    categories = [{"id": 3, "name": "car"}]
+    labels = {"images": images, "annotations": annotations, "categories": categories}
+    (folder / "labels.coco.json").write_text(json.dumps(labels))
+    return folder
+
+
+def test_detector_training_ends_in_a_file_that_the_detector_loads(labelled_set: Path, tmp_path: Path) -> None:
+    config = configure(detector.Config, {**TINY, "data.folder": str(labelled_set)})
+    result = detector.train(config, tmp_path / "run", resume=False)
+    assert result.finished
+    assert result.weights == tmp_path / "run" / "detector.onnx"
+    assert set(result.metrics) == {f"mAP50 {kind}" for kind in ("rgb", "thermal", "average", "maximum")}
+    assert all(0.0 <= value <= 1.0 for value in result.metrics.values())
+    loaded = Detector(DetectorConfig(weights=str(result.weights)))
+    assert list(loaded.class_names.values()) == ["person", "bicycle", "car"]
+    assert loaded.input_size == 96
+    # Weights are stored in half precision: 2.6 million parameters of 2 bytes.
+    assert result.weights.stat().st_size < 6_000_000
+    with pytest.raises(InputError, match="cannot be resumed"):
+        detector.train(config, tmp_path / "run", resume=True)
+
+
+def test_segmenter_training_ends_in_a_file_that_the_segmenter_loads(labelled_set: Path, tmp_path: Path) -> None:
+    config = configure(segmenter.Config, {**TINY, "data.folder": str(labelled_set)})
+    result = segmenter.train(config, tmp_path / "run", resume=False)
+    loaded = Segmenter(SegmenterConfig(weights=str(result.weights)))
+    assert list(loaded.class_names.values()) == ["background", "road", "person", "bicycle", "vehicle"]
+    assert loaded.segment(np.zeros((50, 90, 3), np.uint8)).class_id.shape == (50, 90)
+    assert set(result.metrics) == {f"mIoU {kind}" for kind in ("rgb", "thermal", "average", "maximum")}
+
+
+@pytest.mark.parametrize("module", [detector, segmenter])
+def test_training_names_what_it_cannot_start_from(module: object, labelled_set: Path, tmp_path: Path) -> None:
+    config = configure(module.Config, {**TINY, "data.folder": str(labelled_set)})
+    with pytest.raises(InputError, match="there is nothing to resume"):
+        module.train(config, tmp_path / "none", resume=True)
+    missing = configure(module.Config, {"init": "/nowhere/yolo26n.pt"}, config)
+    with pytest.raises(InputError, match=r"init: /nowhere/yolo26n.pt is no file"):
+        module.train(missing, tmp_path / "none", resume=False)
+    elsewhere = configure(module.Config, {"data.folder": str(tmp_path)}, config)
+    with pytest.raises(InputError, match=r"labels.coco.json: no such file"):
+        module.train(elsewhere, tmp_path / "none", resume=False)
+    assert not (tmp_path / "none").exists()
