@@ -42,4 +42,4 @@ def intersection_over_union(
     union = confusion.sum(axis=0) + confusion.sum(axis=1) - np.diag(confusion)
     ratio = np.diag(confusion) / np.maximum(union, 1)
     scores = {"mIoU": float(ratio[occurs].mean()) if occurs.any() else float("nan")}
-    return scores | {f"IoU {class_names[index]}": float(ratio[index]) for index in np.flatnonzero(occurs)}
+    return scores | {f"IoU {class_names[index]}": float(ratio[index]) for index in range(count) if occurs[index]}
