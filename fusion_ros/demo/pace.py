@@ -52,4 +52,5 @@ def frame_period_s(stamps: Sequence[int]) -> float:
 
 
 def _recent(values: Sequence[Timed]) -> float:
-    return median(value.value for value in values[-_REMEMBERED:])
+    # While a camera fails, images pass without any work; the pace stays what the work will need again.
+    return max(median(value.value for value in part) for part in (values[-_REMEMBERED:], values))

@@ -87,8 +87,12 @@ class Table:
         )
 
     def _cells(self) -> list[list[dict[str, object]]]:
+        is_number = self._number_columns()
         best = {column: self._best_value(column, wanted) for column, wanted in self.best.items()}
-        return [[self._cell(value, best.get(column)) for column, value in enumerate(row)] for row in self.rows]
+        return [
+            [self._cell(value, best.get(column), is_number[column]) for column, value in enumerate(row)]
+            for row in self.rows
+        ]
 
     def _number_columns(self) -> list[bool]:
         return [any(isinstance(row[column], int | float) for row in self.rows) for column in range(len(self.headers))]
@@ -100,9 +104,9 @@ class Table:
             return None
         return max(values) if wanted == "max" else min(values)
 
-    def _cell(self, value: Cell, best: float | None) -> dict[str, object]:
+    def _cell(self, value: Cell, best: float | None, in_numbers: bool) -> dict[str, object]:
         if value is None or value != value:
-            return {"text": "-", "sort": "", "number": False, "best": False}
+            return {"text": "-", "sort": "", "number": in_numbers, "best": False}
         if isinstance(value, float):
             return {"text": f"{value:.{self.digits}f}", "sort": repr(value), "number": True, "best": value == best}
         if isinstance(value, int):

@@ -1,6 +1,6 @@
 """Small plots as inline SVG: they print, scale to a phone and follow the page's light or dark colours.
 
-Written by hand rather than with a plotting library so that the page's style sheet colours them (classes `c0` to `c7`)
+Written by hand rather than with a plotting library so that the page's style sheet colours them (classes `c0` to `c11`)
 and a dozen of them weigh little. All text is escaped.
 """
 
@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 
 WIDTH = 720
 LEFT, RIGHT, TOP, BOTTOM = 52, 14, 12, 36
-COLOUR_COUNT = 8
+COLOUR_COUNT = 12
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class ColourKey:
             self(label)
 
     def __call__(self, label: str) -> str:
-        """Colour class of `label`: `c0` to `c7`, reused from the start after eight labels."""
+        """Colour class of `label`: `c0` to `c11`, reused from the start after twelve labels."""
         return self._classes.setdefault(label, f"c{len(self._classes) % COLOUR_COUNT}")
 
 
@@ -93,7 +93,9 @@ def time_plot(
     frame = _Frame(x_low, x_high, min(0.0, *ys), (y_max if y_max is not None else max(ys) * 1.05) or 1.0, height)
     parts = [frame.band(band, colours) for band in bands]
     parts += [frame.axes(x_label, y_label)]
-    parts += [frame.threshold(threshold) for threshold in thresholds]
+    # Enter and exit thresholds lie close together: the upper one is labelled above its line, the others below.
+    top = max((threshold.y for threshold in thresholds), default=0.0)
+    parts += [frame.threshold(threshold, -3 if threshold.y == top else 11) for threshold in thresholds]
     parts += [frame.series(one, colours(one.name)) for one in series]
     plot = _svg(parts, WIDTH, height, title or y_label)
     return plot if len(series) == 1 else plot + legend([(one.name, colours(one.name)) for one in series])
@@ -268,12 +270,12 @@ class _Frame:
             colours(band.label), _n(left), TOP, _n(right - left), self.height - BOTTOM - TOP, band.label
         )
 
-    def threshold(self, threshold: Threshold) -> Markup:
+    def threshold(self, threshold: Threshold, label_shift: float) -> Markup:
         y = self.y(threshold.y)
         return Markup(
             '<line class="threshold" x1="{}" x2="{}" y1="{}" y2="{}"/>'
             '<text class="tick" x="{}" y="{}" text-anchor="end">{}</text>'
-        ).format(LEFT, WIDTH - RIGHT, _n(y), _n(y), WIDTH - RIGHT - 2, _n(y - 3), threshold.label)
+        ).format(LEFT, WIDTH - RIGHT, _n(y), _n(y), WIDTH - RIGHT - 2, _n(y + label_shift), threshold.label)
 
     def series(self, series: Series, colour: str) -> Markup:
         points = [(_n(self.x(x)), _n(self.y(y))) for x, y in zip(series.xs, series.ys, strict=True)]

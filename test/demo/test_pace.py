@@ -47,6 +47,20 @@ def test_the_first_frames_come_one_by_one():
     assert first_rate(5.0, 10.0) == 1.0
 
 
+def test_easy_frames_in_between_do_not_quicken_the_pace():
+    costs = [Timed(0, 500.0)] * 20 + [Timed(0, 1.0)] * 10
+    assert sustainable_rate(Received(processing={"fusion": costs}), 0.1, 1.5, cores=2) == pytest.approx(
+        0.1 / (MARGIN * 0.5 + OVERHEAD_S)
+    )
+
+
+def test_a_slower_mode_slows_the_pace_at_once():
+    costs = [Timed(0, 1.0)] * 20 + [Timed(0, 500.0)] * 2
+    assert sustainable_rate(Received(processing={"fusion": costs}), 0.1, 1.5, cores=2) == pytest.approx(
+        0.1 / (MARGIN * 0.5 + OVERHEAD_S)
+    )
+
+
 def test_period_is_the_median_gap():
     assert frame_period_s([0, 100_000_000, 200_000_000, 5_000_000_000]) == pytest.approx(0.1)
     assert frame_period_s([7]) == 0.1
