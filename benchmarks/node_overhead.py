@@ -21,6 +21,7 @@ import threading
 import time
 from typing import Any
 
+import cv2
 import numpy as np
 
 os.environ.setdefault("ROS_DOMAIN_ID", str(random.randint(1, 101)))
@@ -121,6 +122,7 @@ def measure_node(pairs: int) -> list[dict[str, float]]:
     chosen = {"mode": "caf", "max_age": 60.0, "timeout": 60.0}
     chosen |= {f"qos_overrides./{name}/image.subscription.reliability": "reliable" for name in ("rgb", "thermal")}
     overrides = [Parameter(name, value=value) for name, value in chosen.items()]
+    cv2.setNumThreads(1)  # as `run_nodes` does
     rclpy.init()
     node = FusionNode(model_loader=load, parameter_overrides=overrides)
     fused: list[float] = []
@@ -140,7 +142,7 @@ def measure_node(pairs: int) -> list[dict[str, float]]:
     for _ in range(max(1, pairs // WINDOW)):
         first, before, before_threads = len(fused), cpu_seconds(), thread_seconds()
         last = first + WINDOW
-        spin(lambda last=last: len(fused) >= last, 60.0)  # type: ignore[misc]
+        spin(lambda last=last: len(fused) >= last, 60.0)
         after_threads = thread_seconds()
         scale = 1e3 / (len(fused) - first)
         total = (cpu_seconds() - before) * scale
@@ -189,7 +191,7 @@ def main() -> int:
     parser.add_argument("--width", type=int, default=640)
     parser.add_argument("--height", type=int, default=480)
     parser.add_argument("--thermal", default="uint16", choices=("uint8", "uint16", "float32"))
-    parser.add_argument("--network", default="caf")
+    parser.add_argument("--network", default="caf", choices=("caf", "epofusion", "dfvo"))
     arguments = parser.parse_args()
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
@@ -207,7 +209,6 @@ def main() -> int:
         stop.set()
         for process in others:
             process.join(10.0)
-    network = measure_network(arguments.network, arguments.width, arguments.height, 5)
     totals = [window["total"] for window in windows]
     best, pairs = min(windows, key=lambda window: window["total"]), len(windows) * WINDOW
     print(f"pairs of {arguments.width}x{arguments.height}, thermal {arguments.thermal}, {RATE:g} Hz, {pairs} pairs")
@@ -215,6 +216,7 @@ def main() -> int:
     for name, milliseconds in list(best.items())[1:]:
         print(f"{name:62s} {milliseconds:8.2f}")
     print(f"{'  median window':62s} {statistics.median(totals):8.2f}")
+    network = measure_network(arguments.network, arguments.width, arguments.height, 5)
     if network is None:
         print(f"{arguments.network}: no weights, not measured")
     else:

@@ -27,6 +27,13 @@ for instance `qos_overrides./rgb/image.subscription.reliability: reliable`.
 
 """
 
+_LOSSES = """\
+Where images get lost on the way, `/diagnostics` shows fewer received than the camera sends. A full-size image is cut
+into many packets, and over best effort one lost packet loses the image: enlarge the receive buffers
+(`sysctl -w net.core.rmem_max=2147483647 net.ipv4.ipfrag_high_thresh=134217728`), set both ends to reliable, use the
+compressed transport, or run `pipeline_node`, in which the fused image does not travel at all.
+"""
+
 _PARAMETERS_INTRODUCTION = """\
 ## Parameters
 
@@ -40,7 +47,7 @@ on `/diagnostics`, until the parameter is set to something allowed and the node 
 
 def page() -> str:
     """Return the text of the page on topics and parameters."""
-    sections = [_INTRODUCTION + topic_markdown(), _PARAMETERS_INTRODUCTION]
+    sections = [_INTRODUCTION + topic_markdown(), _LOSSES, _PARAMETERS_INTRODUCTION]
     sections += [f"### `/{node}`\n\n{parameter_markdown(node)}" for node in NODE_CONFIGS]
     return "\n".join(sections)
 

@@ -265,6 +265,7 @@ class StreamNode(LifecycleNode, Generic[ConfigT, ItemT]):
 
     def _start_by_itself(self) -> None:
         self._start_timer.cancel()
+        self.destroy_timer(self._start_timer)
         if not self.get_parameter("autostart").value:
             return
         if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:

@@ -11,12 +11,13 @@ import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from fusion_ros.bags.playback import PlayerConfig
 from fusion_ros.configuration import Setting, Value, section, setting, settings_of
 from fusion_ros.pairing import PairingConfig
 from fusion_ros.perception.detector import DetectorConfig
 from fusion_ros.perception.segmenter import SegmenterConfig
 from fusion_ros.pipeline import PipelineConfig
-from fusion_ros.ros.graph import DETECTION, FUSION, SEGMENTATION
+from fusion_ros.ros.graph import DETECTION, FUSION, PLAYER, SEGMENTATION
 
 TRANSPORTS = ("raw", "compressed")
 SYNC_POLICIES = ("nearest", "approximate", "exact")
@@ -87,11 +88,12 @@ NODE_CONFIGS: Mapping[str, type] = {
     FUSION: FusionNodeConfig,
     DETECTION: DetectionNodeConfig,
     SEGMENTATION: SegmentationNodeConfig,
+    PLAYER: PlayerConfig,
 }
 
 
 def parameter_table(node: str) -> list[Setting]:
-    """Return the parameters of `node` (`fusion`, `detection`, `segmentation`) in the order in which they are shown."""
+    """Return the parameters of `node` (a key of `NODE_CONFIGS`) in the order in which they are shown."""
     return settings_of(NODE_CONFIGS[node])
 
 

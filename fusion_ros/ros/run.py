@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 
+import cv2
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
@@ -30,6 +31,8 @@ def run_nodes(make: Callable[[], Sequence[Node]], arguments: Sequence[str] | Non
         Exit code 0.
     """
     ending = _Ending()
+    # For images of a camera's size OpenCV's threads cost more CPU than they save time, and the networks want the cores.
+    cv2.setNumThreads(1)
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
     executor = SingleThreadedExecutor()
     ending.wake = lambda: executor.create_task(lambda: None)

@@ -29,6 +29,7 @@ SEGMENTATION_MASK = "segmentation/mask"
 SEGMENTATION_IMAGE = "segmentation/image"
 LABEL_INFO = "~/label_info"
 DIAGNOSTICS = "/diagnostics"
+CLOCK = "/clock"
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,8 @@ TOPICS = (
     Topic(graph.SEGMENTATION, "out", SEGMENTATION_MASK, _IMAGE_TYPE, "mono8 class ids, size and header of the input"),
     Topic(graph.SEGMENTATION, "out", SEGMENTATION_IMAGE, _IMAGE_TYPE, "bgr8, coloured; only while subscribed"),
     Topic(_PERCEPTION, "out", LABEL_INFO, "vision_msgs/LabelInfo", "class id to name; transient local"),
+    Topic(graph.PLAYER, "out", CLOCK, "rosgraph_msgs/Clock", "the recording's time, for nodes with `use_sim_time`"),
+    Topic(graph.PLAYER, "out", "as recorded", "as recorded", "every topic of the recording"),
 )
 
 

@@ -12,6 +12,7 @@ from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Float32, Float32MultiArray, String
 
+from fusion_ros.ros.filters import IS_LIBRARY_INSTALLED
 from fusion_ros.ros.fusion_node import FusionNode
 from fusion_ros.ros.images import header_of, stamp_of
 
@@ -130,6 +131,16 @@ def test_compressed_images_are_fused(bench):
     bench.wait_value("dropped.bad_input", "2")
     seen = len(fused)
     send_until(send, lambda: len(fused) > seen, "the next fused image")
+
+
+@pytest.mark.skipif(not IS_LIBRARY_INSTALLED, reason="message_filters is not installed")
+@pytest.mark.parametrize("policy", ["approximate", "exact"])
+def test_message_filters_own_policies_pair_as_well(bench, cameras, policy):
+    node = bench.run(FusionNode, parameters={**CALM, "sync.policy": policy})
+    bench.wait_active(node)
+    cameras.wait_connected()
+    fused = bench.listen(Image, "fusion/image")
+    send_until(cameras.send_pair, lambda: len(fused) > 5, "fused images")
 
 
 def test_mode_switches_during_a_stream_without_losing_a_pair(bench, cameras, fusion, modes):
