@@ -33,7 +33,7 @@ class DFVOConfig:
         training_heads: whether the network has the decoders of the enhanced and the infrared image and the illumination
             net, which train mode needs; a released inference file has not.
         strip_pixels: in eval mode the layers at full resolution run on strips of at most this many pixels (and at least
-            a few rows), with the same result: it bounds the memory of their 128-channel features.
+            a few rows), with the same result: it bounds the memory of their 128-channel features. 480x640 is one strip.
     """
 
     topology: str = "repaired"
@@ -41,7 +41,7 @@ class DFVOConfig:
     attention_channels: int = 256
     key_channels: int = 32
     training_heads: bool = True
-    strip_pixels: int = 2**18
+    strip_pixels: int = 5 * 2**16
 
     def __post_init__(self) -> None:
         if self.topology not in TOPOLOGIES:
