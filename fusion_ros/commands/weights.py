@@ -24,8 +24,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     importing.add_argument("-o", "--output", type=Path, required=True, help="safetensors file to write")
     adding = actions.add_parser("add", help="store trained weights in the models folder: fp16, ONNX, checksums")
     adding.add_argument("name", metavar="NAME", help="entry of the manifest, and stem of the files")
-    adding.add_argument("file", metavar="FILE", type=Path, help="safetensors file of a training run")
+    adding.add_argument(
+        "file", metavar="FILE", type=Path, help="safetensors (detector, segmenter: ONNX) file of a training run"
+    )
     adding.add_argument("--network", help="network the weights are for (default: NAME)")
+    adding.add_argument("--task", choices=("fusion", "detection", "segmentation"), default="fusion")
     for note in ("licence", "data", "training", "card"):
         adding.add_argument(f"--{note}", help=f"the entry's {note}")
     adding.add_argument("--figures", type=Path, help="JSON file with measured figures")
@@ -93,12 +96,22 @@ def _verify(entries: list[ManifestEntry], as_json: bool) -> int:
 
 def _add(arguments: argparse.Namespace) -> int:
     from fusion_ros.fusion.registry import NETWORKS
-    from fusion_ros.fusion.release import add_weights
+    from fusion_ros.fusion.release import add_onnx, add_weights
 
+    notes = _notes(arguments)
+    if arguments.task != "fusion":
+        print(add_onnx(arguments.name, arguments.task, _tried(arguments.file, arguments.task), notes))
+        return 0
     network = arguments.network or arguments.name
     spec = NETWORKS.get(network)
     if spec is None or spec.network is None:
         raise InputError(f"--network {network!r}: is not one of {', '.join(NETWORKS)}")
+    for path in add_weights(arguments.name, network, spec.network, arguments.file, notes):
+        print(path)
+    return 0
+
+
+def _notes(arguments: argparse.Namespace) -> dict[str, Any]:
     given = {note: getattr(arguments, note) for note in ("licence", "data", "training", "card")}
     notes: dict[str, Any] = {note: text for note, text in given.items() if text}
     if arguments.figures:
@@ -106,6 +119,17 @@ def _add(arguments: argparse.Namespace) -> int:
             notes["figures"] = json.loads(arguments.figures.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise InputError(f"--figures {arguments.figures}: cannot be read as JSON: {error}") from error
-    for path in add_weights(arguments.name, network, spec.network, arguments.file, notes):
-        print(path)
-    return 0
+    return notes
+
+
+def _tried(path: Path, task: str) -> Path:
+    """Load the model once, so that nothing is shipped that does not run."""
+    from fusion_ros.perception import Detector, DetectorConfig, Segmenter, SegmenterConfig
+
+    if path.suffix != ".onnx":
+        raise InputError(f"{path}: is not ONNX, which is what is shipped; `fusion-ros train` leaves a .onnx file")
+    if task == "detection":
+        Detector(DetectorConfig(weights=str(path))).warm_up()
+    else:
+        Segmenter(SegmenterConfig(weights=str(path))).warm_up()
+    return path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,35 @@ def add_weights(name: str, network: str, class_name: str, source: Path, notes: M
     files = {path.name: sha256_of(path) for path in (weights, onnx)}
     _update_manifest(folder / MANIFEST_NAME, name, {"task": "fusion", "network": network, "files": files, **notes})
     return [weights, onnx]
+
+
+def add_onnx(name: str, task: str, source: Path, notes: Mapping[str, Any]) -> Path:
+    """Store a detector or a segmenter, `source`, as the manifest's entry `name`: `NAME.onnx`.
+
+    Args:
+        name: key in the manifest and stem of the file; an entry of that name is replaced.
+        task: `detection` or `segmentation`.
+        source: a `.onnx` file that has been tried.
+        notes: `licence`, `data`, `training` and `figures` of the entry; what is left out stays as it was.
+
+    Returns:
+        The file written.
+
+    Raises:
+        InputError: where the entry is of another task, the file is missing, or the manifest cannot be read.
+    """
+    manifest = read_manifest()
+    if name in manifest and manifest[name].task != task:
+        raise InputError(f"{name!r}: is the manifest's entry of a {manifest[name].task} model; choose another name")
+    if not source.is_file():
+        raise InputError(f"{source}: no such file; name the .onnx file of a training run")
+    stored = models_directory() / f"{name}.onnx"
+    temporary = stored.with_name(f".{stored.name}.{os.getpid()}")
+    shutil.copyfile(source, temporary)
+    temporary.replace(stored)
+    fields = {"task": task, "files": {stored.name: sha256_of(stored)}, **notes}
+    _update_manifest(models_directory() / MANIFEST_NAME, name, fields)
+    return stored
 
 
 def _update_manifest(path: Path, name: str, fields: Mapping[str, Any]) -> None:

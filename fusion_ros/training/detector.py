@@ -23,7 +23,7 @@ from fusion_ros.types import Detections
 
 WEIGHTS_NAME = "detector.onnx"
 # COCO's AP is taken over every box the network offers, however unsure.
-_LOWEST_CONFIDENCE = 0.001
+LOWEST_CONFIDENCE = 0.001
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def train(config: Config, out: Path, resume: bool) -> TrainingResult:
     training += simulate_pairs(config.simulation)[0]
     checkpoint = fit(training, validation, out, config, resume)
     weights = export_onnx(checkpoint, out / WEIGHTS_NAME, config.image_size)
-    scores = score(Detector(DetectorConfig(weights=str(weights), confidence=_LOWEST_CONFIDENCE)), validation)
+    scores = score(Detector(DetectorConfig(weights=str(weights), confidence=LOWEST_CONFIDENCE)), validation)
     metrics = {f"mAP50 {kind}": values["mAP50"] for kind, values in scores.items()}
     steps = config.epochs * -(-len(training) * config.views // config.batch)
     return TrainingResult(step=steps, finished=True, weights=weights, metrics=metrics)
