@@ -68,8 +68,8 @@ DAY = Atmosphere(
     headlights=0.0,
     lamps=0.0,
     air=17.0,
-    sun_warming=7.5,
-    sky=-6.0,
+    sun_warming=3.0,
+    sky=6.0,
     engine=20.0,
 )
 LOW_SUN = Atmosphere(
@@ -81,8 +81,8 @@ LOW_SUN = Atmosphere(
     headlights=0.0,
     lamps=0.0,
     air=15.0,
-    sun_warming=5.5,
-    sky=-6.0,
+    sun_warming=2.0,
+    sky=6.0,
     engine=20.0,
 )
 NIGHTFALL = Atmosphere(
@@ -94,8 +94,8 @@ NIGHTFALL = Atmosphere(
     headlights=0.10,
     lamps=1.0,
     air=13.0,
-    sun_warming=4.0,
-    sky=-8.0,
+    sun_warming=2.0,
+    sky=2.0,
     engine=26.0,
 )
 UNLIT_NIGHT = Atmosphere(
@@ -108,6 +108,6 @@ UNLIT_NIGHT = Atmosphere(
     lamps=0.0,
     air=10.0,
     sun_warming=3.0,
-    sky=-10.0,
+    sky=0.0,
     engine=26.0,
 )
