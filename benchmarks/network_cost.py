@@ -42,8 +42,9 @@ class Case:
     reason: str = ""
 
 
-def _epofusion(steps: int, released: bool = False) -> nn.Module:
-    return networks.EPOFusionNet(networks.EPOFusionConfig(steps=steps, output_gain=released))
+def _epofusion(steps: int) -> nn.Module:
+    network: nn.Module = networks.EPOFusionNet(networks.EPOFusionConfig(steps=steps))
+    return network
 
 
 CASES = {
@@ -124,8 +125,8 @@ def main() -> int:
         _print_counts(*arguments.size)
         return 0
     torch.set_num_threads(arguments.threads)
-    seconds, memory = measure(CASES[arguments.measure].make(), *arguments.size, arguments.repeats)
     height, width = arguments.size
+    seconds, memory = measure(CASES[arguments.measure].make(), height, width, arguments.repeats)
     print(f"{arguments.measure} {height}x{width}: {seconds:.3f} s, {memory:.0f} MiB above the loaded network")
     return 0
 
