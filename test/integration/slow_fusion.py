@@ -1,5 +1,6 @@
 """The fusion node as a process of its own, with a model that keeps the worker busy for long."""
 
+import os
 import sys
 import time
 
@@ -7,7 +8,7 @@ from fusion_ros.fusion import ModelUnavailableError, load_model
 from fusion_ros.ros.fusion_node import FusionNode
 from fusion_ros.ros.run import run_nodes
 
-SECONDS = 3.0
+SECONDS = float(os.environ["INFERENCE_SECONDS"])
 
 
 class SlowModel:

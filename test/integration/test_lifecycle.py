@@ -78,14 +78,25 @@ def test_inactive_node_publishes_nothing(bench, cameras):
     assert not fused
 
 
-def process(*arguments):
+def process(*arguments, **environment):
     return subprocess.Popen(
         [sys.executable, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2]), "PYTHONUNBUFFERED": "1"},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
+            "PYTHONUNBUFFERED": "1",
+            **environment,
+        },
     )
+
+
+def read_until(running, line):
+    """Read what a process says up to `line`, between whatever it logs."""
+    while (read := running.stdout.readline()).strip() != line:
+        assert read, f"the process ended without saying {line!r}"
 
 
 def assert_ends_cleanly(running, number):
@@ -103,17 +114,18 @@ def test_idle_node_ends_cleanly(bench, number):
     assert_ends_cleanly(running, number)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
-def test_node_ends_cleanly_in_the_middle_of_an_inference(bench, number):
+@pytest.mark.parametrize(
+    ("number", "seconds"), [(signal.SIGINT, 2.0), (signal.SIGTERM, 30.0)], ids=["SIGINT", "SIGTERM-stuck"]
+)
+def test_node_ends_cleanly_in_the_middle_of_an_inference(bench, number, seconds):
     running = process(
-        str(Path(__file__).with_name("slow_fusion.py")), "--ros-args", "-p", "mode:=caf", "-p", "max_age:=60.0"
+        str(Path(__file__).with_name("slow_fusion.py")),
+        *("--ros-args", "-p", "mode:=caf", "-p", "max_age:=60.0"),
+        INFERENCE_SECONDS=str(seconds),
     )
-    assert running.stdout.readline().strip() == "active"
+    read_until(running, "active")
     cameras = Cameras(bench)
-    heard = []
-    reader = threading.Thread(target=lambda: heard.append(running.stdout.readline()))
+    reader = threading.Thread(target=read_until, args=(running, "inference begins"))
     reader.start()
-    send_until(cameras.send_pair, lambda: heard, "the inference to begin")
-    reader.join()
-    assert heard[0].strip() == "inference begins"
+    send_until(cameras.send_pair, lambda: not reader.is_alive(), "the inference to begin")
     assert_ends_cleanly(running, number)
