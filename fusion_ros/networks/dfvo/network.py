@@ -174,6 +174,8 @@ class DFVONet(nn.Module):
 
     def _fuse(self, visible: Tensor, infrared: Tensor) -> Tensor:
         strips = self._strips(visible)
+        if len(strips) == 1:
+            return self._fuse_whole(visible, infrared)
         tokens_visible = self._tokens(visible, self.encode_visible, self.down_visible, strips)
         tokens_infrared = self._tokens(infrared, self.encode_infrared, self.down_infrared, strips)
         tokens_visible, tokens_infrared = self.attention(tokens_visible, tokens_infrared)
@@ -181,26 +183,36 @@ class DFVONet(nn.Module):
         for strip in strips:
             rows, cells = slice(strip.start, strip.stop), slice(strip.start // STRIDE, strip.stop // STRIDE)
             fused = self._decode(
-                visible[:, :, rows], infrared[:, :, rows], tokens_visible[:, :, cells], tokens_infrared[:, :, cells]
+                # Encoded a second time: all strips' features at once would be what strips are to avoid.
+                self.encode_visible(visible[:, :, rows]),
+                self.encode_infrared(infrared[:, :, rows]),
+                tokens_visible[:, :, cells],
+                tokens_infrared[:, :, cells],
             )
             pieces.append(strip.core(fused))
-        return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=2)
+        return torch.cat(pieces, dim=2)
 
-    def _decode(self, visible: Tensor, infrared: Tensor, tokens_visible: Tensor, tokens_infrared: Tensor) -> Tensor:
-        """A strip's fused rows; sums as it goes, for each feature map here is as large as 128 images."""
-        encoded = self.encode_visible(visible)
-        base = self.up_visible(tokens_visible) + encoded
-        detail = self.remove_speckle(self.detail_visible(encoded))
-        encoded = self.encode_infrared(infrared)
-        base = base + self.up_infrared(tokens_infrared) + encoded
-        detail = detail + self.remove_speckle(self.detail_infrared(encoded))
-        del encoded
+    def _fuse_whole(self, visible: Tensor, infrared: Tensor) -> Tensor:
+        encoded_visible, encoded_infrared = self.encode_visible(visible), self.encode_infrared(infrared)
+        tokens_visible, tokens_infrared = self.attention(
+            self.down_visible(encoded_visible), self.down_infrared(encoded_infrared)
+        )
+        return self._decode(encoded_visible, encoded_infrared, tokens_visible, tokens_infrared)
+
+    def _decode(
+        self, encoded_visible: Tensor, encoded_infrared: Tensor, tokens_visible: Tensor, tokens_infrared: Tensor
+    ) -> Tensor:
+        """The fused rows; sums as it goes, for each feature map here is as large as 128 images."""
+        base = self.up_visible(tokens_visible) + encoded_visible
+        base = base + self.up_infrared(tokens_infrared) + encoded_infrared
+        detail = self.remove_speckle(self.detail_visible(encoded_visible))
+        detail = detail + self.remove_speckle(self.detail_infrared(encoded_infrared))
         fused: Tensor = self.decode_fused(torch.cat([base, detail], dim=1))
         return fused
 
     def _tokens(self, image: Tensor, encode: nn.Module, down: nn.Module, strips: list[Strip]) -> Tensor:
         pieces = [strip.core(down(encode(image[:, :, strip.start : strip.stop])), STRIDE) for strip in strips]
-        return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=2)
+        return torch.cat(pieces, dim=2)
 
     def _strips(self, image: Tensor) -> list[Strip]:
         height = image.shape[2]

@@ -88,13 +88,14 @@ class EPOFusionNet(nn.Module):
     head adds 590,850, to 34,228,459; a released file has another 539 (that gain and a classifier that nothing calls),
     34,228,998.
 
-    Where paper and released code differ (numbers as in the table of differences in the method notes):
+    Where paper and released code differ (marks of `docs/networks.md`; E3, E4, E9, E16 and E19 are in the loss, E7 in
+    the training, E10 and E11 in how images come here):
 
     * E1 the sampler's arithmetic is the code's: see `ddim_step`. E13 so are its times: see `sampling_times`.
     * E2 the code asks a ReLU output to equal Gaussian noise; here the noise is derived from the estimate of x_0.
     * E5 the guidance is trained. E6 one refinement layer. E8 no gain after the sigmoid.
     * E12 batch norm after each convolution. E17 fixed noise. E18 two learned strided convolutions embed images.
-    * The exact savings: encoder, high-fidelity branch and their shares of the two mixing convolutions run once, the
+    * E14 the exact savings: encoder, high-fidelity branch and their shares of the two mixing convolutions run once, the
       last re-embedding not at all.
     """
 
