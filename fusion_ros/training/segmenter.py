@@ -17,7 +17,7 @@ from fusion_ros.errors import InputError, JobError
 from fusion_ros.metrics.segmentation import intersection_over_union
 from fusion_ros.perception.segmenter import Segmenter, SegmenterConfig
 from fusion_ros.perception.ultralytics_environment import import_ultralytics
-from fusion_ros.training.data.box_masks import BACKGROUND, ROAD, SEGMENT_NAMES, ignoring_road
+from fusion_ros.training.data.box_masks import BACKGROUND, ROAD, SEGMENT_NAMES, with_road_ahead
 from fusion_ros.training.data.labelled_pairs import read_labelled_pairs
 from fusion_ros.training.data.masked_pairs import MaskedPair, with_box_masks
 from fusion_ros.training.data.simulated_pairs import SimulationConfig, simulate_pairs
@@ -76,7 +76,7 @@ def train(config: Config, out: Path, resume: bool) -> TrainingResult:
     validation = with_box_masks(read_labelled_pairs(folder, "validation"))
     if not training or not validation:
         raise InputError(f"{folder}: {len(training)} pairs to train on, {len(validation)} to validate on; need both")
-    training = [replace(pair, class_id=ignoring_road(pair.class_id)) for pair in training]
+    training = [replace(pair, class_id=with_road_ahead(pair.class_id)) for pair in training]
     training += simulate_pairs(config.simulation)[1]
     checkpoint = fit(training, validation, out, config, resume)
     weights = export_onnx(checkpoint, out / WEIGHTS_NAME, config.image_size)

@@ -20,6 +20,7 @@ _CLASS_OF_BOX = {"person": 2, "bicycle": 3, "car": 4}
 _MARGIN = 0.35  # of the box's size: what is around it shows GrabCut the background
 _SMALLEST = 14  # pixels: below, colours say nothing and the class's shape is taken as it is
 _ITERATIONS = 3
+_ROAD_FAR, _ROAD_HALF_WIDTH_FAR = 0.58, 0.08  # of the picture's height and width
 _PLAUSIBLE_SHARE = (0.3, 0.95)  # of the box; a result outside has leaked or collapsed
 
 
@@ -50,12 +51,22 @@ def masks_from_boxes(pair: LabelledPair) -> NDArray[np.uint8]:
     return mask
 
 
-def ignoring_road(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Mark background in the lower half of a mask `IGNORED`: it may be road or not, and the boxes do not say which."""
-    height = len(mask)
-    unknown = np.zeros(mask.shape, np.bool_)
-    unknown[height // 2 :] = mask[height // 2 :] == BACKGROUND
-    return np.where(unknown, np.uint8(IGNORED), mask)
+def with_road_ahead(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Guess where the road is in the picture of a camera that looks ahead from a car.
+
+    Of the background, what lies in a trapezoid from the whole lower edge to a little below the middle of the picture is
+    called road. The rest of the lower half may be road or not and is marked `IGNORED`.
+    """
+    height, width = mask.shape
+    down = (np.arange(height) + 0.5) / height
+    across = np.abs((np.arange(width) + 0.5) / width - 0.5)
+    far, near = _ROAD_FAR, 1.0
+    half_width = _ROAD_HALF_WIDTH_FAR + (0.5 - _ROAD_HALF_WIDTH_FAR) * (down - far) / (near - far)
+    ahead = (down[:, None] >= far) & (across[None, :] <= half_width[:, None])
+    unknown = (down[:, None] >= 0.5) & ~ahead
+    background = mask == BACKGROUND
+    guessed = np.where(background & ahead, np.uint8(ROAD), mask)
+    return np.where(background & unknown, np.uint8(IGNORED), guessed)
 
 
 def edge_picture(pair: LabelledPair) -> NDArray[np.uint8]:

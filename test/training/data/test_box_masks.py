@@ -6,7 +6,14 @@ import cv2
 import numpy as np
 import pytest
 
-from fusion_ros.training.data.box_masks import IGNORED, SEGMENT_NAMES, ignoring_road, masks_from_boxes
+from fusion_ros.training.data.box_masks import (
+    BACKGROUND,
+    IGNORED,
+    ROAD,
+    SEGMENT_NAMES,
+    masks_from_boxes,
+    with_road_ahead,
+)
 from fusion_ros.training.data.labelled_pairs import LabelledPair
 
 PERSON, VEHICLE = SEGMENT_NAMES.index("person"), SEGMENT_NAMES.index("vehicle")
@@ -83,6 +90,13 @@ def test_a_box_that_fills_the_image_is_no_error() -> None:
     assert (mask == VEHICLE).mean() == pytest.approx(0.85, abs=0.15)
 
 
-def test_background_below_the_horizon_may_be_road() -> None:
-    mask = np.array([[0, 2], [0, 0], [0, 4], [0, 0]], np.uint8)
-    np.testing.assert_array_equal(ignoring_road(mask), [[0, 2], [0, 0], [255, 4], [255, 255]])
+def test_road_is_guessed_ahead_and_unknown_beside() -> None:
+    mask = np.zeros((100, 200), np.uint8)
+    mask[70:90, 90:110] = VEHICLE
+    guessed = with_road_ahead(mask)
+    assert (guessed[:50] == BACKGROUND).all()
+    assert (guessed[70:90, 90:110] == VEHICLE).all()
+    assert (guessed[99, :] == ROAD).sum() >= 198  # the whole lower edge, but for rounding
+    assert guessed[62, 100] == ROAD
+    assert (guessed[62, [10, 190]] == IGNORED).all()
+    assert (guessed[51:57] == IGNORED).all()
