@@ -22,9 +22,10 @@ class Trap:
         return Path.touch, (self.mark,)
 
 
-def test_a_checkpoint_of_ultralytics_drops_in(tmp_path: Path) -> None:
+@pytest.mark.parametrize("network", ["yolo11n", "yolo26n"])
+def test_a_checkpoint_of_ultralytics_drops_in(tmp_path: Path, network: str) -> None:
     path = tmp_path / "own.pt"
-    import_ultralytics().YOLO("yolo11n.yaml").save(str(path))
+    import_ultralytics().YOLO(f"{network}.yaml").save(str(path))
     detector = Detector(DetectorConfig(weights=str(path), input_size=64, device="cpu"))
     assert (detector.backend, detector.device) == ("torch", "cpu")
     assert len(detector.class_names) == 80  # COCO's, which the description of the network starts with
