@@ -79,7 +79,11 @@ ARGUMENTS = [
         choices=["auto", *BOOLEAN],
         description="Take the time from /clock; auto: when a bag is replayed.",
     ),
-    DeclareLaunchArgument("namespace", default_value="", description="Namespace of all nodes."),
+    DeclareLaunchArgument(
+        "namespace",
+        default_value="",
+        description="Namespace of all nodes; a bag's topics stay outside: give them with a leading slash.",
+    ),
     DeclareLaunchArgument(
         "bag", default_value="", description="rosbag2 folder or .mcap file to replay; empty: live cameras."
     ),
@@ -143,7 +147,7 @@ def launch_action(spec: graph.NodeSpec) -> Node:
 def rviz_action(namespace: str, rgb_topic: str, use_sim_time: bool) -> Node:
     """Show the pipeline in RViz, with the topics of the view remapped to those of the pipeline."""
     shown = {graph.RGB_TOPIC: rgb_topic, **{topic: topic for topic in RVIZ_TOPICS}}
-    remappings = [(f"/{topic}", absolute(namespace, actual)) for topic, actual in shown.items()]
+    remappings = [(f"/{topic}", graph.resolved(actual, namespace)) for topic, actual in shown.items()]
     return Node(
         package="rviz2",
         executable="rviz2",
@@ -153,10 +157,3 @@ def rviz_action(namespace: str, rgb_topic: str, use_sim_time: bool) -> Node:
         parameters=[{"use_sim_time": use_sim_time}],
         output="log",
     )
-
-
-def absolute(namespace: str, topic: str) -> str:
-    """Return the full name of a topic as a node in `namespace` resolves it."""
-    if topic.startswith("/"):
-        return topic
-    return "/" + "/".join(part for part in (namespace.strip("/"), topic) if part)

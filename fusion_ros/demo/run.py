@@ -33,7 +33,6 @@ from fusion_ros.ros import graph
 # Nodes take a camera for silent after two seconds without an image, whatever /clock says.
 LONGEST_PERIOD = 1.5
 _PATIENT_TIMEOUT = 10.0
-_IMAGE_INPUTS = (graph.RGB_TOPIC, graph.THERMAL_TOPIC, graph.FUSED_TOPIC)
 NODES = (graph.FUSION, graph.DETECTION, graph.SEGMENTATION)
 
 
@@ -101,20 +100,15 @@ def _replay(
 
 
 def _told(spec: graph.NodeSpec, slop: float, config: DemoConfig) -> graph.NodeSpec:
-    """Add what a demo needs beyond the defaults.
-
-    A player that waits for us, a slop that suits the recording, and reliable inputs: images larger than the
-    middleware's shared memory go in pieces over UDP, where a best-effort subscriber loses the whole for one piece.
-    """
+    """Add what a demo needs beyond the defaults: a player that waits for us, a slop that suits the recording."""
+    extra: dict[str, graph.ParameterScalar] = {}
     if spec.name == graph.PLAYER:
-        extra: dict[str, graph.ParameterScalar] = {"autostart": False}
-    else:
-        extra = {f"qos_overrides./{topic}.subscription.reliability": "reliable" for topic in _IMAGE_INPUTS}
-        if spec.executable in ("fusion_node", "pipeline_node"):
-            extra["sync.slop"] = slop
-            if config.pairs is not None:
-                # Both cameras are always there; slow hardware must not make them seem silent.
-                extra["timeout"] = _PATIENT_TIMEOUT
+        extra["autostart"] = False
+    elif spec.executable in ("fusion_node", "pipeline_node"):
+        extra["sync.slop"] = slop
+        if config.pairs is not None:
+            # Both cameras are always there; slow hardware must not make them seem silent.
+            extra["timeout"] = _PATIENT_TIMEOUT
     return replace(spec, parameters={**spec.parameters, **extra})
 
 

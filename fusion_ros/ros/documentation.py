@@ -23,7 +23,8 @@ fails where this page, `config/fusion.yaml` and the nodes differ.
 
 Names are relative: put the nodes in a namespace or remap them freely. Inputs are subscribed to with sensor-data quality
 of service (best effort, keep last 5), outputs are published reliably (keep last 1). Override either per topic in YAML,
-for instance `qos_overrides./rgb/image.subscription.reliability: reliable`.
+for instance `qos_overrides./rgb/image.subscription.reliability: reliable`. The launch file sets this for links of which
+both ends are ours (the fused image to the other two, a bag's images to fusion) where `params_file` does not.
 
 """
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 PACKAGE = "fusion_ros"
 
@@ -129,7 +130,8 @@ def fusion_pipeline(
         log_level: severity from which log messages are shown.
 
     Returns:
-        The node specs; the player, where there is a bag, comes last.
+        The node specs; the player, where there is a bag, comes last. Links of which both ends are described here are
+        reliable: a best-effort subscriber loses a large image for one lost packet. `params_file` may say otherwise.
     """
     if use_sim_time is None:
         use_sim_time = bag is not None
@@ -151,8 +153,11 @@ def fusion_pipeline(
         wiring[DETECTION] = (("image", FUSED_TOPIC),)
     if segmentation:
         wiring[SEGMENTATION] = (("image", FUSED_TOPIC),)
+    played = [target for _, target in inputs] if bag is not None else []
+    from_player = _reliable(played, namespace, params_file)
+    from_fusion = _reliable([FUSED_TOPIC], namespace, params_file)
     if composed:
-        specs = [_one_process(wiring, parameters, params_file, namespace, log_level)]
+        specs = [_one_process(wiring, {**parameters, **from_player}, params_file, namespace, log_level)]
     else:
         specs = [
             NodeSpec(
@@ -160,7 +165,9 @@ def fusion_pipeline(
                 name=name,
                 namespace=namespace,
                 remappings=remappings,
-                parameters=parameters if name == FUSION else _without_mode(parameters),
+                parameters={**parameters, **from_player}
+                if name == FUSION
+                else {**_without_mode(parameters), **from_fusion},
                 params_file=params_file,
                 log_level=log_level,
             )
@@ -169,6 +176,21 @@ def fusion_pipeline(
     if bag is not None:
         specs.append(_player(bag, bag_rate, bag_loop, params_file, log_level))
     return tuple(specs)
+
+
+def resolved(topic: str, namespace: str) -> str:
+    """Return the full name of a topic as a node in `namespace` resolves it."""
+    if topic.startswith("/"):
+        return topic
+    return "/" + "/".join(part for part in (namespace.strip("/"), topic) if part)
+
+
+def _reliable(topics: Sequence[str], namespace: str, params_file: str | None) -> dict[str, ParameterScalar]:
+    """Subscribe to `topics` reliably, except where `params_file` sets that itself: what is given here would win."""
+    names = [f"qos_overrides.{resolved(topic, namespace)}.subscription.reliability" for topic in topics]
+    # A file that does not exist is the node's to complain about.
+    written = Path(params_file).read_text(encoding="utf-8") if params_file and Path(params_file).is_file() else ""
+    return {name: "reliable" for name in names if name not in written}
 
 
 def _one_process(

@@ -113,22 +113,6 @@ def test_arguments_decide_what_is_started(values: dict[str, str], executables: l
     assert [action.node_executable for action in started(**values)] == executables
 
 
-@needs_launch
-@pytest.mark.parametrize(
-    ("namespace", "topic", "name"),
-    [
-        ("", "rgb/image", "/rgb/image"),
-        ("front", "rgb/image", "/front/rgb/image"),
-        ("/front/", "rgb/image", "/front/rgb/image"),
-        ("front", "/camera/image_raw", "/camera/image_raw"),
-    ],
-)
-def test_rviz_gets_topics_as_the_nodes_resolve_them(namespace: str, topic: str, name: str):
-    from launch.launch_description_sources.python_launch_file_utilities import load_python_launch_file_as_module
-
-    assert load_python_launch_file_as_module(str(LAUNCH_FILE)).absolute(namespace, topic) == name
-
-
 class Pipeline:
     """The launch file running in a process group of its own, and a node that feeds and hears it."""
 

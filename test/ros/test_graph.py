@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from fusion_ros.ros.graph import command, fusion_pipeline
+from fusion_ros.ros.graph import command, fusion_pipeline, resolved
 
 
 def by_name(specs):
@@ -46,6 +46,48 @@ def test_bag_brings_its_own_clock_and_a_player_that_starts_last():
     assert specs[-1].executable == "player_node"
     assert dict(specs[-1].parameters) == {"bag": "drive.mcap", "rate": 2.0, "loop": True}
     assert all(spec.parameters["use_sim_time"] is True for spec in specs[:-1])
+
+
+def reliable_inputs(spec):
+    """Topics that a process is told to subscribe to reliably."""
+    before, after = "qos_overrides.", ".subscription.reliability"
+    return {name[len(before) : -len(after)] for name, value in spec.parameters.items() if value == "reliable"}
+
+
+def test_links_between_our_own_nodes_are_reliable():
+    nodes = by_name(fusion_pipeline(namespace="car"))
+    assert reliable_inputs(nodes["detection"]) == reliable_inputs(nodes["segmentation"]) == {"/car/fusion/image"}
+    # A camera's driver usually publishes best effort, which a reliable subscriber does not hear.
+    assert reliable_inputs(nodes["fusion"]) == set()
+
+
+@pytest.mark.parametrize("composed", [False, True])
+def test_a_replayed_bag_is_heard_reliably_under_the_topics_it_plays(composed):
+    fusion = fusion_pipeline(bag="drive", rgb_topic="/front/image", namespace="car", composed=composed)[0]
+    assert {"/front/image", "/front/image/compressed", "/car/thermal/image"} <= reliable_inputs(fusion)
+
+
+def test_a_parameter_file_that_sets_the_reliability_has_the_last_word(tmp_path):
+    file = tmp_path / "my.yaml"
+    file.write_text(
+        "/**/detection:\n  ros__parameters:\n    qos_overrides./fusion/image.subscription.reliability: best_effort\n"
+    )
+    nodes = by_name(fusion_pipeline(params_file=str(file)))
+    assert reliable_inputs(nodes["detection"]) == set()
+    assert reliable_inputs(by_name(fusion_pipeline(params_file=str(file), namespace="car"))["detection"])
+
+
+@pytest.mark.parametrize(
+    ("namespace", "topic", "name"),
+    [
+        ("", "rgb/image", "/rgb/image"),
+        ("front", "rgb/image", "/front/rgb/image"),
+        ("/front/", "rgb/image", "/front/rgb/image"),
+        ("front", "/camera/image_raw", "/camera/image_raw"),
+    ],
+)
+def test_topics_are_resolved_as_nodes_do(namespace, topic, name):
+    assert resolved(topic, namespace) == name
 
 
 def test_one_process_hosts_the_same_nodes_under_their_own_names():
