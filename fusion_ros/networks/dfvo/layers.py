@@ -28,7 +28,7 @@ class CBL(nn.Module):
         self.norm: nn.Module = nn.BatchNorm2d(out_channels, momentum=momentum)
 
     def forward(self, features: Tensor) -> Tensor:
-        return F.leaky_relu(self.norm(self.conv(features)), NEGATIVE_SLOPE)
+        return F.leaky_relu_(self.norm(self.conv(features)), NEGATIVE_SLOPE)
 
 
 def chain(channels: Sequence[int], momentum: float) -> nn.Sequential:

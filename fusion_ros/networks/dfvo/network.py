@@ -182,13 +182,12 @@ class DFVONet(nn.Module):
         pieces = []
         for strip in strips:
             rows, cells = slice(strip.start, strip.stop), slice(strip.start // STRIDE, strip.stop // STRIDE)
-            fused = self._decode(
-                # Encoded a second time: all strips' features at once would be what strips are to avoid.
-                self.encode_visible(visible[:, :, rows]),
-                self.encode_infrared(infrared[:, :, rows]),
-                tokens_visible[:, :, cells],
-                tokens_infrared[:, :, cells],
+            # Encoded a second time: to keep all strips' features would be what strips are to avoid.
+            encoded = (
+                encode(image[:, :, rows])
+                for encode, image in ((self.encode_visible, visible), (self.encode_infrared, infrared))
             )
+            fused = self._decode(encoded, tokens_visible[:, :, cells], tokens_infrared[:, :, cells])
             pieces.append(strip.core(fused))
         return torch.cat(pieces, dim=2)
 
@@ -197,17 +196,25 @@ class DFVONet(nn.Module):
         tokens_visible, tokens_infrared = self.attention(
             self.down_visible(encoded_visible), self.down_infrared(encoded_infrared)
         )
-        return self._decode(encoded_visible, encoded_infrared, tokens_visible, tokens_infrared)
+        return self._decode(iter((encoded_visible, encoded_infrared)), tokens_visible, tokens_infrared)
 
-    def _decode(
-        self, encoded_visible: Tensor, encoded_infrared: Tensor, tokens_visible: Tensor, tokens_infrared: Tensor
-    ) -> Tensor:
-        """The fused rows; sums as it goes, for each feature map here is as large as 128 images."""
-        base = self.up_visible(tokens_visible) + encoded_visible
-        base = base + self.up_infrared(tokens_infrared) + encoded_infrared
-        detail = self.remove_speckle(self.detail_visible(encoded_visible))
-        detail = detail + self.remove_speckle(self.detail_infrared(encoded_infrared))
-        fused: Tensor = self.decode_fused(torch.cat([base, detail], dim=1))
+    def _decode(self, encoded: Iterator[Tensor], tokens_visible: Tensor, tokens_infrared: Tensor) -> Tensor:
+        """The fused rows of encoded visible and infrared image, taken in this order.
+
+        Each feature map here is as large as 128 images: they come one at a time, sums replace their parts, and what is
+        not needed any more goes at once.
+        """
+        features = next(encoded)
+        detail = self.remove_speckle(self.detail_visible(features))
+        base = self.up_visible(tokens_visible) + features
+        del features
+        features = next(encoded)
+        detail = detail + self.remove_speckle(self.detail_infrared(features))
+        base = base + self.up_infrared(tokens_infrared) + features
+        del features
+        both = [torch.cat([base, detail], dim=1)]
+        del base, detail
+        fused: Tensor = self.decode_fused(both.pop())
         return fused
 
     def _tokens(self, image: Tensor, encode: nn.Module, down: nn.Module, strips: list[Strip]) -> Tensor:
