@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -29,11 +30,13 @@ from fusion_ros.ros.qos import overridable, sensor_input, subscription_events
 from fusion_ros.ros.run import run_nodes
 from fusion_ros.ros.sensor_input import RGB, THERMAL, SensorInput
 from fusion_ros.ros.synchroniser import Synchroniser, make_synchroniser
-from fusion_ros.types import Frame, FramePair, FusedFrame
+from fusion_ros.types import NANOSECONDS_PER_SECOND, Frame, FramePair, FusedFrame
 
 # Pays for what the first inference costs (contexts, kernels, arenas); a camera of another size costs little more.
 _WARM_UP_SHAPE = (480, 640)
 _WATCH_PERIOD = 0.1
+# Images of either camera that come to no pair before it is said: more than a hiccup loses.
+_PAIRLESS_IMAGES = 10
 
 FusedListener = Callable[[NDArray[np.uint8], Header], None]
 
@@ -75,6 +78,8 @@ class FusionNode(StreamNode[FusionNodeConfig, Arrival]):
         self._filters: dict[str, SimpleFilter] = {}
         self._synchroniser: Synchroniser | None = None
         self._jumps_seen = 0
+        self._newest_stamps: dict[str, int] = {}
+        self._since_pair: Counter[str] = Counter()
         self._camera_info: CameraInfo | None = None
         self._camera_info_subscription: Any = None
         self._watch: Any = None
@@ -133,6 +138,9 @@ class FusionNode(StreamNode[FusionNodeConfig, Arrival]):
         self._synchroniser = None
         self._pipeline = None
         self._last = None
+        self._camera_info = None
+        self._last_reason = None
+        self._mode_in_force = None
         self._fallbacks_said.clear()
 
     def begin(self) -> None:
@@ -174,6 +182,8 @@ class FusionNode(StreamNode[FusionNodeConfig, Arrival]):
         # Right after a start or a pause of both, the other one's first image is probably on its way.
         lived = time.monotonic() - self._alive_since[sensor]
         if other not in self._silent or lived < self._timeout:
+            self._newest_stamps[sensor] = stamp_of(message.header)
+            self._since_pair[sensor] += 1
             self._filters[sensor].signalMessage(message)
             self._note_stamp_jumps()
             return
@@ -187,6 +197,7 @@ class FusionNode(StreamNode[FusionNodeConfig, Arrival]):
         )
 
     def _on_pair(self, rgb: Any, thermal: Any, skew_ns: int) -> None:
+        self._since_pair.clear()
         self._note_stamp_jumps()
         self.offer(Arrival(rgb, thermal, skew_ns))
 
@@ -232,6 +243,7 @@ class FusionNode(StreamNode[FusionNodeConfig, Arrival]):
             self._pipeline.reset()
 
     def _synchroniser_reset(self) -> None:
+        self._since_pair.clear()
         if self._synchroniser is not None:
             self._synchroniser.reset()
 
@@ -364,6 +376,20 @@ class FusionNode(StreamNode[FusionNodeConfig, Arrival]):
             status.error(complaints)
         elif self._silent:
             status.warn(complaints)
+        elif min(self._since_pair[name] for name in self._inputs) >= _PAIRLESS_IMAGES:
+            self._complain_of_pairing(status)
+
+    def _complain_of_pairing(self, status: StatusBuilder) -> None:
+        config = self.store.config.sync
+        offset_ns = round(config.thermal_offset * NANOSECONDS_PER_SECOND)
+        apart_ns = self._newest_stamps[THERMAL] + offset_ns - self._newest_stamps[RGB]
+        complaint = (
+            f"images of both cameras come but make no pair: the newest thermal stamp is {apart_ns / 1e9:.4g} s after "
+            f"the newest RGB stamp, sync.slop is {config.slop:g} s; synchronise the cameras' clocks, or set "
+            "sync.thermal_offset or sync.slop"
+        )
+        status.warn(complaint)
+        self.log_sometimes("warning", "no pairs", complaint)
 
 
 def make_nodes() -> list[LifecycleNode]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import traceback
 from collections.abc import Callable
@@ -177,7 +178,8 @@ class StreamNode(LifecycleNode, Generic[ConfigT, ItemT]):
         """Count and log a message that cannot be used."""
         self.health.dropped("bad input")
         self._last_bad_input = str(error)
-        self.log_sometimes("error", f"bad input {str(error)[:40]}", str(error))
+        # Sizes differ from message to message of one fault.
+        self.log_sometimes("error", f"bad input {re.sub('[0-9]+', '#', str(error))}", str(error))
 
     def log_sometimes(self, severity: str, kind: str, text: str) -> None:
         """Log `text`, but each `kind` of message no more than once in a few seconds."""

@@ -72,12 +72,13 @@ def test_unusable_image_is_named_and_dropped(bench, cameras, fusion, fused, sens
     bench.wait_status(OK, "OK")
 
 
-def test_a_stream_of_bad_images_is_logged_once(bench, cameras, fusion, fused):
-    for _ in range(20):
-        cameras.thermal.publish(image(encoding="rgb16"))
+@pytest.mark.parametrize("kind", ["encoding", "size"])
+def test_a_stream_of_bad_images_is_logged_once(bench, cameras, fusion, fused, kind):
+    for index in range(20):
+        cameras.thermal.publish(image(encoding="rgb16") if kind == "encoding" else image(size=index))
         time.sleep(0.01)
     wait_for(lambda: int(bench.values().get("dropped.bad_input", 0)) >= 15, "the bad images")
-    assert len(bench.wait_log("rgb16")) == 1
+    assert len(bench.wait_log("/thermal/image: ")) == 1
 
 
 def test_size_change_in_mid_stream_is_followed(bench, cameras, fusion, fused):

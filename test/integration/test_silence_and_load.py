@@ -71,6 +71,24 @@ def test_nobody_publishing_is_said(bench):
     assert "nobody publishes this topic" in bench.diagnostics["fusion"].message
 
 
+def test_cameras_whose_clocks_differ_are_told_from_silent_ones(bench, cameras, fused):
+    start(bench, cameras)
+
+    def send():
+        stamp = time.time_ns()
+        cameras.send_rgb(stamp)
+        cameras.send_thermal(stamp - 5_000_000_000)
+
+    send_until(send, lambda: bench.level() == WARN and "make no pair" in bench.diagnostics["fusion"].message, "WARN")
+    message = bench.diagnostics["fusion"].message
+    assert "-5 s after" in message
+    assert "sync.thermal_offset" in message
+    assert bench.wait_log("make no pair")
+    assert not fused
+    assert bench.set_parameter("fusion", sync__thermal_offset=5.0).successful
+    send_until(send, lambda: len(fused) > 3 and bench.level() == OK, "fused images")
+
+
 def test_frozen_thermal_camera_falls_back_to_rgb_and_comes_back(bench, cameras, fused, modes):
     start(bench, cameras, timeout=60.0)
     send_until(cameras.send_pair, lambda: len(fused) > 3, "fused images", PERIOD)
