@@ -85,7 +85,7 @@ class ExposureAnalyzer:
         return ExposureReading(
             glare_fraction=float(total - cumulative[self.config.glare_luma - 1]) / total,
             dark_fraction=float(cumulative[dark_up_to]) / total,
-            mean_luma=float(luma.mean()),
+            mean_luma=cv2.mean(luma)[0],
         )
 
 
