@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fusion_ros.commands.assignment import read_assignments
 from fusion_ros.errors import InputError
 
 # name -> module with `Config` and `train(config, out, resume) -> TrainingResult`
@@ -48,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError(f"train {arguments.name!r}: is not one of {', '.join(TRAININGS)}")
     module = importlib.import_module(TRAININGS[arguments.name])
     values = read_settings(arguments.config) if arguments.config else {}
-    values |= dict(_assignment(text) for text in arguments.set)
+    values |= read_assignments(arguments.set)
     if arguments.data:
         values["data.folder"] = str(arguments.data)
     out = arguments.out or Path("runs") / arguments.name
@@ -74,7 +75,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"--config {path}: cannot be read: {error}") from error
+        raise InputError(f"--config {path}: cannot be read: {' '.join(str(error).split())}") from error
     if not isinstance(document, dict):
         raise InputError(f"--config {path}: is not a mapping of settings")
     return _flattened(document, "")
@@ -85,15 +86,6 @@ def _flattened(document: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     for name, value in document.items():
         flat |= _flattened(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
     return flat
-
-
-def _assignment(text: str) -> tuple[str, Any]:
-    import yaml
-
-    name, separator, value = text.partition("=")
-    if not separator:
-        raise InputError(f"--set {text!r}: is not NAME=VALUE")
-    return name, yaml.safe_load(value)
 
 
 def _in_words(summary: Mapping[str, Any], out: Path) -> str:

@@ -59,6 +59,7 @@ def test_training_writes_weights_and_says_where(data, tmp_path, capsys):
     [
         (["resnet"], "resnet"),
         (["caf", "--set", "steps"], "NAME=VALUE"),
+        (["caf", "--set", "steps={"], "steps={"),
         (["caf", "--set", "stepz=3"], "stepz"),
         (["caf", "--set", "steps=-3"], "steps"),
         (["caf", "--data", "nowhere"], "nowhere"),
@@ -67,4 +68,6 @@ def test_training_writes_weights_and_says_where(data, tmp_path, capsys):
 )
 def test_bad_input_is_refused(capsys, arguments, message, tmp_path):
     assert main(["train", *arguments, "--out", str(tmp_path / "run")]) == 2
-    assert message in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
