@@ -56,7 +56,7 @@ ARGUMENTS = [
         "backend",
         default_value="",
         choices=BACKENDS,
-        description="What runs the networks; empty: as params_file says.",
+        description="What runs the fusion networks; the other models follow their files. Empty: as params_file says.",
     ),
     DeclareLaunchArgument(
         "composed",

@@ -116,9 +116,9 @@ def fusion_pipeline(
         thermal_topic: topic of the thermal camera's images, likewise.
         camera_info_topic: topic of the RGB camera's calibration.
         params_file: YAML file with parameters by node name; None for the defaults.
-        mode: fusion mode; None leaves it to `params_file`. `device` and `backend` likewise, for all nodes.
-        device: `auto`, `cpu` or `cuda[:n]`.
-        backend: `auto`, `torch`, `onnx` or `tensorrt`.
+        mode: fusion mode; None leaves it to `params_file`, as it does `device` and `backend`.
+        device: `auto`, `cpu` or `cuda[:n]`, for all nodes.
+        backend: `auto`, `torch`, `onnx` or `tensorrt`, for fusion; the other two follow their weights.
         composed: True for one process (`pipeline_node`), in which images pass between the nodes without DDS.
         detection: run the detector on the fused image.
         segmentation: run the segmenter on the fused image.
@@ -135,10 +135,10 @@ def fusion_pipeline(
     """
     if use_sim_time is None:
         use_sim_time = bag is not None
-    parameters: dict[str, ParameterScalar] = {"use_sim_time": use_sim_time}
-    for name, value in (("mode", mode), ("device", device), ("backend", backend)):
-        if value is not None:
-            parameters[name] = value
+    common: dict[str, ParameterScalar] = {"use_sim_time": use_sim_time}
+    if device is not None:
+        common["device"] = device
+    for_fusion: dict[str, ParameterScalar] = {} if mode is None else {"mode": mode}
     inputs = (
         (RGB_TOPIC, rgb_topic),
         (f"{RGB_TOPIC}/compressed", f"{rgb_topic}/compressed"),
@@ -154,20 +154,20 @@ def fusion_pipeline(
     if segmentation:
         wiring[SEGMENTATION] = (("image", FUSED_TOPIC),)
     played = [target for _, target in inputs] if bag is not None else []
-    from_player = _reliable(played, namespace, params_file)
-    from_fusion = _reliable([FUSED_TOPIC], namespace, params_file)
+    for_fusion |= _reliable(played, namespace, params_file)
+    for_others = _reliable([FUSED_TOPIC], namespace, params_file)
     if composed:
-        specs = [_one_process(wiring, {**parameters, **from_player}, params_file, namespace, log_level)]
+        specs = [_one_process(wiring, backend, {**common, **for_fusion}, params_file, namespace, log_level)]
     else:
+        if backend is not None:
+            for_fusion["backend"] = backend
         specs = [
             NodeSpec(
                 executable=f"{name}_node",
                 name=name,
                 namespace=namespace,
                 remappings=remappings,
-                parameters={**parameters, **from_player}
-                if name == FUSION
-                else {**_without_mode(parameters), **from_fusion},
+                parameters={**common, **(for_fusion if name == FUSION else for_others)},
                 params_file=params_file,
                 log_level=log_level,
             )
@@ -195,6 +195,7 @@ def _reliable(topics: Sequence[str], namespace: str, params_file: str | None) ->
 
 def _one_process(
     wiring: Mapping[str, tuple[tuple[str, str], ...]],
+    backend: str | None,
     parameters: Mapping[str, ParameterScalar],
     params_file: str | None,
     namespace: str,
@@ -204,7 +205,8 @@ def _one_process(
         executable="pipeline_node",
         name=None,
         namespace=namespace,
-        arguments=("--nodes", *wiring),
+        # A parameter on the command line is that of every node in the process.
+        arguments=("--nodes", *wiring, *(("--backend", backend) if backend is not None else ())),
         remappings=tuple(
             (f"{name}:{source}", target) for name, remappings in wiring.items() for source, target in remappings
         ),
@@ -212,10 +214,6 @@ def _one_process(
         params_file=params_file,
         log_level=log_level,
     )
-
-
-def _without_mode(parameters: Mapping[str, ParameterScalar]) -> dict[str, ParameterScalar]:
-    return {name: value for name, value in parameters.items() if name != "mode"}
 
 
 def _player(bag: str, rate: float | None, loop: bool | None, params_file: str | None, log_level: str) -> NodeSpec:

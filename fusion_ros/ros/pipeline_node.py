@@ -1,6 +1,6 @@
 """Fusion, detection and segmentation in one process: fused images reach the other two without DDS in between.
 
-    pipeline_node [--nodes fusion detection segmentation] [--ros-args ...]
+    pipeline_node [--nodes fusion detection segmentation] [--backend onnx] [--ros-args ...]
 
 The nodes keep their names and parameters. What the fusion node publishes is published all the same.
 """
@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
+from rclpy.parameter import Parameter
 from rclpy.utilities import remove_ros_args
 
 from fusion_ros.ros import topics
@@ -26,9 +27,15 @@ from fusion_ros.ros.segmentation_node import SegmentationNode
 NODES = {FUSION: FusionNode, DETECTION: DetectionNode, SEGMENTATION: SegmentationNode}
 
 
-def make_nodes(names: Sequence[str] = tuple(NODES)) -> list[LifecycleNode]:
-    """Create the nodes named and connect those that look at the fused image to the fusion node."""
-    nodes = {name: NODES[name]() for name in names}
+def make_nodes(names: Sequence[str] = tuple(NODES), backend: str | None = None) -> list[LifecycleNode]:
+    """Create the nodes named and connect those that look at the fused image to the fusion node.
+
+    Args:
+        names: of the nodes.
+        backend: parameter `backend` of the fusion node alone; None leaves it to the ROS arguments.
+    """
+    overrides = {} if backend is None else {FUSION: [Parameter("backend", value=backend)]}
+    nodes = {name: NODES[name](parameter_overrides=overrides.get(name)) for name in names}
     fusion = nodes.get(FUSION)
     if isinstance(fusion, FusionNode):
         for node in nodes.values():
@@ -51,8 +58,9 @@ def main() -> int:
         prog="pipeline_node", description="Fusion, detection, segmentation in one process."
     )
     parser.add_argument("--nodes", nargs="+", choices=list(NODES), default=list(NODES), help="nodes to run (all three)")
-    names = parser.parse_args(remove_ros_args(sys.argv)[1:]).nodes
-    return run_nodes(lambda: make_nodes(names))
+    parser.add_argument("--backend", help="what runs the fusion networks; the parameter of that name is every node's")
+    chosen = parser.parse_args(remove_ros_args(sys.argv)[1:])
+    return run_nodes(lambda: make_nodes(chosen.nodes, chosen.backend))
 
 
 if __name__ == "__main__":

@@ -35,10 +35,15 @@ def test_what_is_not_given_is_left_to_the_parameter_file():
     assert nodes["fusion"].params_file == nodes["detection"].params_file == "my.yaml"
 
 
-def test_mode_is_the_fusion_nodes_alone():
-    nodes = by_name(fusion_pipeline(mode="caf"))
-    assert nodes["fusion"].parameters["mode"] == "caf"
-    assert "mode" not in nodes["detection"].parameters
+def test_mode_and_backend_are_the_fusion_nodes_alone():
+    nodes = by_name(fusion_pipeline(mode="caf", backend="torch", device="cpu"))
+    assert nodes["fusion"].parameters.items() >= {"mode": "caf", "backend": "torch", "device": "cpu"}.items()
+    # The shipped detector is a .onnx file, which no other backend can run.
+    assert not {"mode", "backend"} & set(nodes["detection"].parameters)
+    assert nodes["detection"].parameters["device"] == "cpu"
+    (process,) = fusion_pipeline(backend="torch", composed=True)
+    assert process.arguments[-2:] == ("--backend", "torch")
+    assert "backend" not in process.parameters
 
 
 def test_bag_brings_its_own_clock_and_a_player_that_starts_last():
