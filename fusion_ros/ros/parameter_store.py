@@ -6,7 +6,9 @@ between two frames. What the store holds and what the node does thus never diffe
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -54,18 +56,28 @@ class ParameterStore(Generic[ConfigT]):
         self.is_fixed = False
         for found in self._settings.values():
             self._declare(found)
+        self._lock = threading.Lock()
         self._raw: tuple[object, ...] = ()
         self._config: ConfigT = self._config_at_start()
         node.add_on_set_parameters_callback(self._on_set)
 
     @property
     def config(self) -> ConfigT:
-        """The config as the parameters are now; the same object as long as none has changed."""
+        """The config as the parameters are now; the same object as long as none has changed. Call it from any thread.
+
+        Parameters that are set at once are stored one after the other. Read in between, where the two halves do not
+        suit each other, the config is still the one before.
+        """
+        with self._lock:
+            with contextlib.suppress(InputError):
+                self._reread()
+            return self._config
+
+    def _reread(self) -> None:
         raw = tuple(self._read(name) for name in self._names)
         if raw != self._raw:
             self._config = configure(self._config_class, dict(zip(self._names, raw, strict=True)))
             self._raw = raw
-        return self._config
 
     def _read(self, name: str) -> object:
         value = self._node.get_parameter(name).value
@@ -87,11 +99,12 @@ class ParameterStore(Generic[ConfigT]):
 
     def _config_at_start(self) -> ConfigT:
         try:
-            return self.config
+            self._reread()
         except InputError as error:
-            # Values that are allowed one by one but not together; `config` says so again until one is set right.
+            # Values that are allowed one by one but not together.
             self.refused["parameters"] = str(error)
             return self._config_class()
+        return self._config
 
     def _on_set(self, parameters: Sequence[Parameter]) -> SetParametersResult:
         ours = {parameter.name: parameter.value for parameter in parameters if parameter.name in self._settings}

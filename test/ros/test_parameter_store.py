@@ -64,6 +64,24 @@ def test_config_follows_the_parameters_and_stays_the_same_object_otherwise(make)
     assert store.config == Config(slop=0.5, mode="caf", matrix=(2.0, 3.0))
 
 
+def test_half_of_a_change_is_not_read(make):
+    node, store = make()
+    read = []
+
+    class Watched(dict):
+        """Reads the config after each value that rclpy stores: a worker's thread may do so."""
+
+        def __setitem__(self, name, value):
+            super().__setitem__(name, value)
+            read.append((self["low"].value, store.config))
+
+    node._parameters = Watched(node._parameters)
+    assert put(node, low=200.0, high=300.0).successful
+    # `low` is there and its `high` is not.
+    assert read[0] == (200.0, Config())
+    assert store.config == Config(low=200.0, high=300.0)
+
+
 def test_whole_number_on_the_command_line_is_taken_where_a_float_is_meant(make):
     node, store = make(slop=1)
     assert store.config.slop == 1.0
