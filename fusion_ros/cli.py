@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import os
 import sys
@@ -17,7 +18,9 @@ COMMANDS = {
     "demo": "replay a simulated drive or real pairs through the real nodes and write a report",
     "fuse": "fuse one pair, two folders or two videos",
     "bag": "make, play and inspect rosbag2 recordings",
+    "evaluate": "compare modes over a recording: metrics a frame, tables and a report",
     "train": "train a network, a detector or a segmenter",
+    "data": "make a data set with glare or darkness from ordinary pairs",
     "weights": "list, verify and import weights",
     "export": "write a model for ONNX Runtime or TensorRT",
     "doctor": "show what is installed, what works and what is missing",
@@ -37,26 +40,37 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run `fusion-ros` with `argv` and return its exit code: 0 done, 1 a failed job, 2 bad input."""
+    """Run `fusion-ros` with `argv` and return its exit code: 0 done, 1 a failed job, 2 bad input, 130 interrupted."""
     argv = sys.argv[1:] if argv is None else list(argv)
     command = next((word for word in argv if not word.startswith("-")), None)
-    arguments = build_parser(command).parse_args(argv)
-    module = importlib.import_module(f"fusion_ros.commands.{arguments.command}")
+
+    def fail(code: int, text: object) -> int:
+        print(f"fusion-ros {command}: {text}", file=sys.stderr)
+        return code
+
     try:
-        return int(module.run(arguments))
+        arguments = build_parser(command).parse_args(argv)
+        return int(importlib.import_module(f"fusion_ros.commands.{arguments.command}").run(arguments))
     except InputError as error:
-        print(f"fusion-ros {arguments.command}: {error}", file=sys.stderr)
-        return 2
+        return fail(2, error)
     except JobError as error:
-        print(f"fusion-ros {arguments.command}: {error}", file=sys.stderr)
-        return 1
+        return fail(1, error)
     except KeyboardInterrupt:
-        print(f"fusion-ros {arguments.command}: interrupted", file=sys.stderr)
-        return 130
+        return fail(130, "interrupted")
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("fusion_ros"):
+            raise
+        return fail(1, f"the package {error.name} is not installed; `fusion-ros doctor` says what is missing")
     except BrokenPipeError:
         # The reader of our output has gone (`| head`): end quietly, and keep Python from complaining at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        # A place that cannot be written, a full disk. What names no file is a fault of ours, and wants its traceback.
+        if error.filename is None and error.errno != errno.ENOSPC:
+            raise
+        place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+        return fail(1, f"{place}{error.strerror}")
 
 
 if __name__ == "__main__":

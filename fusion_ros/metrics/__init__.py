@@ -10,6 +10,7 @@ from __future__ import annotations
 from fusion_ros.metrics.flicker import FlickerMeter, FlickerReading
 from fusion_ros.metrics.overexposure import (
     GradientRetention,
+    RegionScorer,
     gradient_retention,
     masked_fusion_metrics,
     overexposure_mask,
@@ -26,6 +27,7 @@ __all__ = [
     "FusionScorer",
     "GradientRetention",
     "Profile",
+    "RegionScorer",
     "fusion_metrics",
     "fusion_metrics_batch",
     "gradient_retention",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from fusion_ros.errors import InputError
 from fusion_ros.metrics import information, qabf, ssim, statistics, vif
+from fusion_ros.metrics.profiles import METRICS
 from fusion_ros.metrics.scoring import as_grey
 
 Mask = NDArray[np.bool_]
@@ -65,13 +67,74 @@ def gradient_retention(infrared: NDArray[np.uint8], fused: NDArray[np.uint8], ma
     return GradientRetention(statistics.correlation(theirs, ours), float(ours.sum() / theirs.sum()))
 
 
-def masked_fusion_metrics(
-    visible: NDArray[np.uint8], infrared: NDArray[np.uint8], fused: NDArray[np.uint8], mask: Mask
-) -> dict[str, float]:
-    """The metrics of `fusion_metrics` (profile `textbook`) restricted to a mask; call it with `~mask` for the rest.
+class RegionScorer:
+    """The metrics of `fusion_metrics` (profile `textbook`) in parts of an image, for many fused images of one pair.
 
     Metrics of single pixels (EN, MI, SD, CC, SCD, MSE, PSNR) see the pixels of the mask. Metrics of windows (VIF,
     SSIM) see the windows centred in it, Qabf, AG and SF the derivatives at its pixels.
+
+    Args:
+        visible: (H, W) uint8.
+        infrared: (H, W) uint8.
+
+    Raises:
+        InputError: a size differs.
+    """
+
+    def __init__(self, visible: NDArray[np.uint8], infrared: NDArray[np.uint8]) -> None:
+        self._sources = _Prepared(as_grey(infrared, "infrared")), _Prepared(as_grey(visible, "visible"))
+        if self._sources[0].image.shape != self._sources[1].image.shape:
+            raise InputError(f"masked metrics: visible {visible.shape} and infrared {infrared.shape} differ in size")
+
+    def score(self, fused: NDArray[np.uint8], masks: Sequence[Mask]) -> list[dict[str, float]]:
+        """The twelve metrics under each mask, (H, W) bool; every one of them 0 for an empty mask."""
+        prepared = _Prepared(as_grey(fused, "fused"))
+        if prepared.image.shape != self._sources[0].image.shape:
+            raise InputError(
+                f"masked metrics: fused {prepared.image.shape} and the sources' size {self._sources[0].image.shape} "
+                "differ"
+            )
+        return [self._score(prepared, _checked(mask, prepared.image.shape)) for mask in masks]
+
+    def _score(self, fused: _Prepared, mask: Mask) -> dict[str, float]:
+        if not mask.any():
+            return dict.fromkeys(METRICS, 0.0)
+        infrared, visible = self._sources
+        a, b, f = (image.grey[mask] for image in (infrared, visible, fused))
+        moments = statistics.Moments(a, b, f)
+        mse = moments.mean_squared_error()
+        shown = fused.image[mask]
+        return {
+            "EN": information.entropy(shown),
+            "MI": sum(information.mutual_information(source.image[mask], shown) for source in self._sources),
+            "VIF": sum(_masked_vif(source.pyramid, fused.pyramid, mask) for source in self._sources),
+            "Qabf": qabf.qabf(infrared.edges, visible.edges, fused.edges, where=mask),
+            "SSIM": sum(_masked_ssim(source.windows, fused.windows, mask) for source in self._sources) / 2.0,
+            "SF": _masked_spatial_frequency(fused.grey, mask),
+            "SD": float(f.std()),
+            "AG": _masked_average_gradient(fused.image, mask),
+            "CC": moments.correlation_coefficient(),
+            "SCD": moments.sum_of_correlations_of_differences(),
+            "PSNR": statistics.peak_signal_to_noise(mse),
+            "MSE": mse,
+        }
+
+
+class _Prepared:
+    """What the metrics need of one image, whatever the mask."""
+
+    def __init__(self, image: NDArray[np.uint8]) -> None:
+        self.image = image
+        self.grey = image.astype(np.float64)
+        self.edges = qabf.sobel_edges(image)
+        self.windows = ssim.SsimMoments(self.grey)
+        self.pyramid = vif.VifPyramid(self.grey)
+
+
+def masked_fusion_metrics(
+    visible: NDArray[np.uint8], infrared: NDArray[np.uint8], fused: NDArray[np.uint8], mask: Mask
+) -> dict[str, float]:
+    """The twelve metrics of one triple under one mask; see `RegionScorer`, call it with `~mask` for the rest.
 
     Args:
         visible: (H, W) uint8.
@@ -85,33 +148,7 @@ def masked_fusion_metrics(
     Raises:
         InputError: a size differs.
     """
-    visible, infrared, fused = as_grey(visible, "visible"), as_grey(infrared, "infrared"), as_grey(fused, "fused")
-    mask = _checked(mask, fused.shape)
-    if visible.shape != fused.shape or infrared.shape != fused.shape:
-        raise InputError(f"masked metrics: sizes {visible.shape}, {infrared.shape} and {fused.shape} differ")
-    if not mask.any():
-        return dict.fromkeys(("EN", "MI", "VIF", "Qabf", "SSIM", "SF", "SD", "AG", "CC", "SCD", "PSNR", "MSE"), 0.0)
-    a, b, f = (image[mask].astype(np.float64) for image in (infrared, visible, fused))
-    moments = statistics.Moments(a, b, f)
-    mse = moments.mean_squared_error()
-    edges = [qabf.sobel_edges(image) for image in (infrared, visible, fused)]
-    grey = [image.astype(np.float64) for image in (infrared, visible, fused)]
-    windows = [ssim.SsimMoments(image) for image in grey]
-    pyramids = [vif.VifPyramid(image) for image in grey]
-    return {
-        "EN": information.entropy(fused[mask]),
-        "MI": sum(information.mutual_information(source[mask], fused[mask]) for source in (infrared, visible)),
-        "VIF": sum(_masked_vif(source, pyramids[2], mask) for source in pyramids[:2]),
-        "Qabf": qabf.qabf(edges[0], edges[1], edges[2], where=mask),
-        "SSIM": sum(_masked_ssim(source, windows[2], mask) for source in windows[:2]) / 2.0,
-        "SF": _masked_spatial_frequency(grey[2], mask),
-        "SD": float(f.std()),
-        "AG": _masked_average_gradient(fused, mask),
-        "CC": moments.correlation_coefficient(),
-        "SCD": moments.sum_of_correlations_of_differences(),
-        "PSNR": statistics.peak_signal_to_noise(mse),
-        "MSE": mse,
-    }
+    return RegionScorer(visible, infrared).score(fused, [mask])[0]
 
 
 def _checked(mask: Mask, shape: tuple[int, ...]) -> Mask:
@@ -154,4 +191,4 @@ def _masked_spatial_frequency(image: NDArray[np.float64], mask: Mask) -> float:
 
 def _masked_average_gradient(image: NDArray[np.uint8], mask: Mask) -> float:
     down, across = statistics.central_differences(image)
-    return float(cv2.magnitude(down, across)[mask].mean(dtype=np.float64) / np.sqrt(2.0))
+    return float(statistics.gradient_magnitude(down, across)[mask].mean(dtype=np.float64) / np.sqrt(2.0))

@@ -116,6 +116,14 @@ def central_differences(image: Image) -> tuple[NDArray[np.float32], NDArray[np.f
     return down, across
 
 
+def gradient_magnitude(down: NDArray[np.float32], across: NDArray[np.float32]) -> NDArray[np.float32]:
+    """sqrt(down^2 + across^2), to the last bit the same for the same input.
+
+    OpenCV's `magnitude` is not: its last bit depends on where in memory the arrays lie.
+    """
+    return np.sqrt(down * down + across * across)
+
+
 def average_gradient(image: Image, interior: bool = False) -> float:
     """AG: sum of sqrt((gx^2 + gy^2) / 2) over the number of pixels, gradients by `central_differences`, 0 to 255.
 
@@ -125,7 +133,7 @@ def average_gradient(image: Image, interior: bool = False) -> float:
     """
     height, width = image.shape
     down, across = central_differences(image)
-    total = float(cv2.magnitude(down, across).sum(dtype=np.float64)) / math.sqrt(2.0)
+    total = float(gradient_magnitude(down, across).sum(dtype=np.float64)) / math.sqrt(2.0)
     return total / max((height - 1) * (width - 1), 1) if interior else total / image.size
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import cache
@@ -69,6 +69,7 @@ class Table:
         best: by column index `max` or `min`: the best number of the column is marked.
         sortable: column heads become buttons that sort.
         digits: decimals of floats.
+        unranked: indices of rows that cannot be the best, such as baselines.
     """
 
     headers: Sequence[str]
@@ -77,6 +78,7 @@ class Table:
     best: dict[int, str] = field(default_factory=dict)
     sortable: bool = True
     digits: int = 3
+    unranked: Container[int] = ()
 
     def render(self) -> Markup:
         """The table as HTML."""
@@ -90,15 +92,18 @@ class Table:
         is_number = self._number_columns()
         best = {column: self._best_value(column, wanted) for column, wanted in self.best.items()}
         return [
-            [self._cell(value, best.get(column), is_number[column]) for column, value in enumerate(row)]
-            for row in self.rows
+            [
+                self._cell(value, None if index in self.unranked else best.get(column), is_number[column])
+                for column, value in enumerate(row)
+            ]
+            for index, row in enumerate(self.rows)
         ]
 
     def _number_columns(self) -> list[bool]:
         return [any(isinstance(row[column], int | float) for row in self.rows) for column in range(len(self.headers))]
 
     def _best_value(self, column: int, wanted: str) -> float | None:
-        numbers = [row[column] for row in self.rows]
+        numbers = [row[column] for index, row in enumerate(self.rows) if index not in self.unranked]
         values = [number for number in numbers if isinstance(number, int | float) and number == number]
         if not values:
             return None

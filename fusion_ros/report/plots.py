@@ -14,6 +14,8 @@ from markupsafe import Markup, escape
 
 WIDTH = 720
 LEFT, RIGHT, TOP, BOTTOM = 52, 14, 12, 36
+# Where a plot begins that has names on its left.
+NAMES = 150
 COLOUR_COUNT = 12
 
 
@@ -34,6 +36,15 @@ class Band:
     start: float
     end: float
     label: str
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How values lie: 5th percentile, median and 95th percentile."""
+
+    low: float
+    median: float
+    high: float
 
 
 @dataclass(frozen=True)
@@ -162,6 +173,42 @@ def bars(values: Mapping[str, float], unit: str, *, colours: ColourKey | None = 
     return _svg(parts, WIDTH, height, title or unit)
 
 
+def spreads(rows: Mapping[str, Spread], label: str, *, colours: ColourKey | None = None, title: str = "") -> Markup:
+    """A bar from the 5th to the 95th percentile for each label, with a mark at the median."""
+    if not rows:
+        return nothing_to_plot("no values were received")
+    colours = colours or ColourKey()
+    row = 22
+    height = TOP + row * len(rows) + BOTTOM
+    frame = _Frame(min(s.low for s in rows.values()), max(s.high for s in rows.values()), 0.0, 1.0, height, NAMES)
+    parts = [frame.x_axis(label)]
+    for index, (name, spread) in enumerate(rows.items()):
+        y = TOP + index * row
+        left, right, middle = (_n(frame.x(value)) for value in (spread.low, spread.high, spread.median))
+        tip = f"{name}: 5 % {spread.low:.4g}, median {spread.median:.4g}, 95 % {spread.high:.4g}"
+        parts.append(
+            Markup(
+                '<text class="tick" x="{}" y="{}" text-anchor="end">{}</text>'
+                '<rect class="fill {}" x="{}" y="{}" width="{}" height="10"><title>{}</title></rect>'
+                '<line class="axis" x1="{}" x2="{}" y1="{}" y2="{}"/>'
+            ).format(
+                NAMES - 8,
+                y + 14,
+                _shorten(name, 22),
+                colours(name),
+                left,
+                y + 5,
+                _n(max(float(right) - float(left), 1.0)),
+                tip,
+                middle,
+                middle,
+                y + 1,
+                y + 19,
+            )
+        )
+    return _svg(parts, WIDTH, height, title or label)
+
+
 def band_timeline(
     rows: Sequence[tuple[str, Sequence[Band]]],
     *,
@@ -218,14 +265,15 @@ def nothing_to_plot(reason: str) -> Markup:
 class _Frame:
     """Maps values to places in the drawing."""
 
-    def __init__(self, x_low: float, x_high: float, y_low: float, y_high: float, height: int) -> None:
+    def __init__(self, x_low: float, x_high: float, y_low: float, y_high: float, height: int, left: int = LEFT) -> None:
+        self.left = left
         self.x_low, self.x_high = x_low, x_high if x_high > x_low else x_low + 1.0
         self.y_low, self.y_high = y_low, y_high if y_high > y_low else y_low + 1.0
         self.height = height
 
     def x(self, value: float) -> float:
         share = (value - self.x_low) / (self.x_high - self.x_low)
-        return LEFT + (WIDTH - LEFT - RIGHT) * min(max(share, 0.0), 1.0)
+        return self.left + (WIDTH - self.left - RIGHT) * min(max(share, 0.0), 1.0)
 
     def y(self, value: float) -> float:
         share = (value - self.y_low) / (self.y_high - self.y_low)
@@ -233,14 +281,16 @@ class _Frame:
 
     def x_axis(self, label: str) -> Markup:
         base = self.height - BOTTOM
-        parts = [Markup('<line class="axis" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(LEFT, WIDTH - RIGHT, base, base)]
+        parts = [
+            Markup('<line class="axis" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(self.left, WIDTH - RIGHT, base, base)
+        ]
         parts += [
             Markup('<text class="tick" x="{}" y="{}" text-anchor="middle">{}</text>').format(
                 _n(self.x(value)), base + 14, f"{value:.6g}"
             )
             for value in ticks(self.x_low, self.x_high, 8)
         ]
-        middle = (LEFT + WIDTH - RIGHT) / 2
+        middle = (self.left + WIDTH - RIGHT) / 2
         parts.append(
             Markup('<text class="label" x="{}" y="{}" text-anchor="middle">{}</text>').format(middle, base + 30, label)
         )

@@ -1,0 +1,97 @@
+"""`fusion-ros evaluate INPUT`: which mode serves a recording best, in numbers and on one page."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fusion_ros.configuration import configure, settings_of
+from fusion_ros.evaluation.config import EvaluationConfig
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options; those of `EvaluationConfig` have its defaults."""
+    parser.add_argument(
+        "inputs",
+        metavar="INPUT",
+        nargs="+",
+        type=Path,
+        help="rosbag2 folder, .mcap or .db3 file, folder with vi/ and ir/, or two videos (RGB, thermal)",
+    )
+    parser.add_argument("--out", type=Path, default=Path("out/evaluation"), metavar="DIR", help="(%(default)s)")
+    for found in settings_of(EvaluationConfig):
+        option = "--" + found.name.replace("_", "-")
+        kind = type(found.default)
+        allowed = "" if found.allowed == "text" else f"; {found.allowed}"
+        default = f" ({found.default})" if found.default != "" else ""
+        text = f"{found.description}{allowed}{default}".replace("%", "%%")
+        parser.add_argument(option, dest=found.name, type=kind, metavar=found.name.upper().split("_")[0], help=text)
+    parser.add_argument("--resume", action="store_true", help="continue an interrupted run in DIR where it stopped")
+    parser.add_argument("--json", action="store_true", help="print the summary as JSON, and no progress")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Evaluate, print the table and say where the report is.
+
+    Raises:
+        InputError: the input, the modes, the range, the labels or the output cannot be used.
+    """
+    from fusion_ros.evaluation.run import evaluate
+
+    names = [found.name for found in settings_of(EvaluationConfig)]
+    given = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
+    config = configure(EvaluationConfig, given)
+    try:
+        with _progress(quiet=arguments.json) as progress:
+            summary = evaluate(arguments.inputs, arguments.out, config, resume=arguments.resume, progress=progress)
+    except KeyboardInterrupt:
+        print(
+            f"fusion-ros evaluate: stopped; the same command with --resume continues in {arguments.out}",
+            file=sys.stderr,
+        )
+        raise
+    if arguments.json:
+        print(json.dumps({"out": str(arguments.out), **summary}, allow_nan=False))
+        return 0
+    _print_summary(summary, arguments.out)
+    return 0
+
+
+def _print_summary(summary: dict[str, Any], out: Path) -> None:
+    from fusion_ros.metrics import METRICS
+
+    for note in (*summary["lost"], *summary["unusable"]):
+        print(f"note: {note}", file=sys.stderr)
+    for mode, facts in summary["modes"].items():
+        for reason, count in facts["stood_in"].items():
+            print(f"note: {mode}: another mode stood in for {count} frames: {reason}", file=sys.stderr)
+    width = max(len(mode) for mode in summary["modes"])
+    print(" " * width + "".join(f"{name:>8}" for name in METRICS))
+    for mode, facts in summary["modes"].items():
+        print(f"{mode:{width}}" + "".join(f"{facts['mean'].get(name, float('nan')):8.3f}" for name in METRICS))
+    conditions = ", ".join(f"{name} {count}" for name, count in summary["conditions"].items() if count)
+    print(f"{summary['frames']} frames ({conditions}), profile {summary['profile']}. Open the report in a browser:")
+    print(f"  {(out / 'report.html').resolve()}")
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[Any]:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (TextColumn("evaluating"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(file=sys.stderr), disable=quiet, transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,0 +1,88 @@
+"""A run in numbers: means and spreads of every score by mode and by condition of the light."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusion_ros.evaluation.contenders import BASELINES
+from fusion_ros.evaluation.frames_file import FramesTable
+from fusion_ros.evaluation.scores import CONDITIONS, SCORES, lower_is_better
+
+FORMAT = 1
+
+
+def summarise(table: FramesTable) -> dict[str, Any]:
+    """Numbers of all modes, for `summary.json`; a score without values is left out, so there is no NaN."""
+    conditions = np.array([frame.condition for frame in table.frames])
+    return {
+        "format": FORMAT,
+        "frames": len(table.frames),
+        "conditions": {name: int((conditions == name).sum()) for name in CONDITIONS.values()},
+        "modes": {mode: _of_mode(table, mode, conditions) for mode in table.modes},
+        "best": {score: best for score in SCORES if (best := best_mode(table, score)) is not None},
+    }
+
+
+def _of_mode(table: FramesTable, mode: str, conditions: NDArray[np.str_]) -> dict[str, Any]:
+    columns = {score: table.column(mode, score) for score in SCORES}
+    spreads = {score: spread for score, column in columns.items() if (spread := _spread(column)) is not None}
+    by_condition = {}
+    for name in CONDITIONS.values():
+        where = conditions == name
+        if where.any():
+            means = {score: mean_of(column[where]) for score, column in columns.items()}
+            by_condition[name] = {
+                "frames": int(where.sum()),
+                "mean": {score: mean for score, mean in means.items() if not math.isnan(mean)},
+            }
+    used = table.used[mode]
+    return {
+        "baseline": mode in BASELINES,
+        "mean": {score: spread["mean"] for score, spread in spreads.items()},
+        "spread": spreads,
+        "conditions": by_condition,
+        "used": dict(Counter(used)),
+        "switches": sum(before != now for before, now in pairwise(used)),
+        "stood_in": dict(Counter(reason for reason in table.reasons[mode] if reason)),
+    }
+
+
+def mean_of(column: NDArray[np.float64]) -> float:
+    """Mean of the values there are; NaN where there are none."""
+    there = column[~np.isnan(column)]
+    return float(there.mean()) if there.size else math.nan
+
+
+def _spread(column: NDArray[np.float64]) -> dict[str, float] | None:
+    there = column[~np.isnan(column)]
+    if not there.size:
+        return None
+    low, median, high = (float(value) for value in np.percentile(there, (5, 50, 95)))
+    return {
+        "mean": float(there.mean()),
+        "std": float(there.std()),
+        "p5": low,
+        "median": median,
+        "p95": high,
+        "frames": int(there.size),
+    }
+
+
+def best_mode(table: FramesTable, score: str) -> str | None:
+    """The mode with the best mean, baselines left out: copying one source, or the plain mean, wins some scores."""
+    return best_of({mode: mean_of(table.column(mode, score)) for mode in table.modes}, score)
+
+
+def best_of(means: Mapping[str, float], score: str, baselines: Sequence[str] = BASELINES) -> str | None:
+    """Label of the best of some means; None where there is none but of baselines."""
+    there = {mode: mean for mode, mean in means.items() if mode not in baselines and not math.isnan(mean)}
+    if not there:
+        return None
+    return (min if lower_is_better(score) else max)(there, key=lambda mode: there[mode])
