@@ -17,9 +17,10 @@ from fusion_ros.errors import InputError
 from fusion_ros.types import Detections
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
-CLIP_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".m4v")
+CLIP_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".m4v", ".webm")
 LABELS_NAME = "labels.coco.json"
 _NAMES_SHOWN = 5
+_USUAL_RATE = 25.0  # frames per second of a clip that does not tell
 
 
 class Pair(NamedTuple):
@@ -36,6 +37,13 @@ class Pair(NamedTuple):
     rgb: NDArray[np.uint8]
     thermal: NDArray[np.generic]
     seconds: float | None = None
+
+
+class ClipFacts(NamedTuple):
+    """What the header of a clip says: number of frames, 0 where it does not, and frames per second."""
+
+    frames: int
+    rate: float
 
 
 @dataclass(frozen=True)
@@ -102,7 +110,7 @@ def read_pairs(directory: str | os.PathLike[str] | PairsFolder, frames: int | No
     folder = directory if isinstance(directory, PairsFolder) else find_pairs(directory)
     left = frames
     for name in folder.visible:
-        read = _read_clip if folder.visible[name].suffix.lower() in CLIP_SUFFIXES else _read_pictures
+        read = read_clip if folder.visible[name].suffix.lower() in CLIP_SUFFIXES else _read_pictures
         for pair in read(name, folder.visible[name], folder.infrared[name]):
             if left is not None:
                 if left <= 0:
@@ -135,6 +143,49 @@ def read_thermal(path: Path) -> NDArray[np.generic]:
     return image
 
 
+def read_clip(name: str, visible: Path, infrared: Path) -> Iterator[Pair]:
+    """Yield the frames of two clips side by side; the shorter one ends both.
+
+    Args:
+        name: what the pairs are called, before the frame's number.
+        visible: clip of the RGB camera.
+        infrared: clip of the thermal camera.
+
+    Raises:
+        InputError: one of them cannot be read.
+    """
+    import av
+
+    try:
+        with av.open(str(visible)) as rgb_clip, av.open(str(infrared)) as thermal_clip:
+            frames = zip(rgb_clip.decode(video=0), thermal_clip.decode(video=0), strict=False)
+            for index, (rgb, thermal) in enumerate(frames):
+                yield Pair(
+                    f"{name}_{index:05d}",
+                    rgb.to_ndarray(format="bgr24"),
+                    _thermal_frame(thermal),
+                    float(rgb.time) if rgb.time is not None else index / _USUAL_RATE,
+                )
+    except (av.FFmpegError, IndexError) as error:
+        raise InputError(f"{visible} or {infrared}: not a clip that can be read ({error})") from error
+
+
+def clip_facts(path: Path) -> ClipFacts:
+    """Read what a clip's header says.
+
+    Raises:
+        InputError: it cannot be read or holds no video.
+    """
+    import av
+
+    try:
+        with av.open(str(path)) as clip:
+            stream = clip.streams.video[0]
+            return ClipFacts(int(stream.frames), float(stream.average_rate or _USUAL_RATE))
+    except (av.FFmpegError, IndexError) as error:
+        raise InputError(f"{path}: not a clip that can be read ({error})") from error
+
+
 def _named_files(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise InputError(f"{folder}: there is no such folder; pairs lie in vi/ and ir/ under the same names")
@@ -153,24 +204,6 @@ def _named_files(folder: Path) -> dict[str, Path]:
 
 def _read_pictures(name: str, visible: Path, infrared: Path) -> Iterator[Pair]:
     yield Pair(name, read_rgb(visible), read_thermal(infrared))
-
-
-def _read_clip(name: str, visible: Path, infrared: Path) -> Iterator[Pair]:
-    """Decode both clips side by side; the shorter one ends both."""
-    import av
-
-    try:
-        with av.open(str(visible)) as rgb_clip, av.open(str(infrared)) as thermal_clip:
-            frames = zip(rgb_clip.decode(video=0), thermal_clip.decode(video=0), strict=False)
-            for index, (rgb, thermal) in enumerate(frames):
-                yield Pair(
-                    f"{name}_{index:05d}",
-                    rgb.to_ndarray(format="bgr24"),
-                    _thermal_frame(thermal),
-                    float(rgb.time) if rgb.time is not None else index / 25.0,
-                )
-    except (av.FFmpegError, IndexError) as error:
-        raise InputError(f"{visible} or {infrared}: not a clip that can be read ({error})") from error
 
 
 def _thermal_frame(frame: Any) -> NDArray[np.generic]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import sys
 from collections import Counter
@@ -15,12 +14,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fusion_ros.bags.pairs_folder import (
+    CLIP_SUFFIXES,
+    PICTURE_SUFFIXES,
+    clip_facts,
+    read_clip,
+    read_rgb,
+    read_thermal,
+)
 from fusion_ros.errors import InputError, JobError
 from fusion_ros.pipeline import MODES, FusionPipeline, ModelWeights, PipelineConfig
 from fusion_ros.types import NANOSECONDS_PER_SECOND, Frame, FramePair, FusedFrame
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
-VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm")
+# Files that take H.264 and frames at any time.
+VIDEO_OUTPUTS = (".mp4", ".mkv", ".mov")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -100,29 +107,13 @@ def _kind(path: Path) -> str:
     if not path.is_file():
         raise InputError(f"{path}: is not a file or folder")
     suffix = path.suffix.lower()
-    if suffix in IMAGE_SUFFIXES:
+    if suffix in PICTURE_SUFFIXES:
         return "image"
-    if suffix in VIDEO_SUFFIXES:
+    if suffix in CLIP_SUFFIXES:
         return "video"
     raise InputError(
-        f"{path}: is neither an image ({', '.join(IMAGE_SUFFIXES)}) nor a video ({', '.join(VIDEO_SUFFIXES)})"
+        f"{path}: is neither an image ({', '.join(PICTURE_SUFFIXES)}) nor a video ({', '.join(CLIP_SUFFIXES)})"
     )
-
-
-def read_rgb(path: Path) -> NDArray[np.uint8]:
-    """An image file as (H, W, 3) uint8 BGR. Raises InputError where it cannot be read."""
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise InputError(f"{path}: cannot be read as an image")
-    return np.asarray(image, np.uint8)
-
-
-def read_thermal(path: Path) -> NDArray[np.generic]:
-    """A thermal image file as (H, W), 8 or 16 bit as stored; colours are taken for grey. Raises InputError."""
-    image = cv2.imread(str(path), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_GRAYSCALE)
-    if image is None:
-        raise InputError(f"{path}: cannot be read as an image")
-    return np.asarray(image)
 
 
 def _fuse_files(pipeline: FusionPipeline, rgb: Path, thermal: Path, output: Path, tally: _Tally) -> None:
@@ -132,7 +123,7 @@ def _fuse_files(pipeline: FusionPipeline, rgb: Path, thermal: Path, output: Path
     try:
         written = cv2.imwrite(str(output), fused.image)
     except cv2.error as error:
-        raise InputError(f"-o {output}: is not the name of an image ({', '.join(IMAGE_SUFFIXES)})") from error
+        raise InputError(f"-o {output}: is not the name of an image ({', '.join(PICTURE_SUFFIXES)})") from error
     if not written:
         raise JobError(f"{output}: cannot be written")
 
@@ -141,8 +132,8 @@ def _fuse_image(pipeline: FusionPipeline, arguments: argparse.Namespace, tally: 
     output = arguments.output
     if output.is_dir():
         output = output / f"{arguments.rgb.stem}.png"
-    if output.suffix.lower() not in IMAGE_SUFFIXES:
-        raise InputError(f"-o {output}: is not the name of an image ({', '.join(IMAGE_SUFFIXES)})")
+    if output.suffix.lower() not in PICTURE_SUFFIXES:
+        raise InputError(f"-o {output}: is not the name of an image ({', '.join(PICTURE_SUFFIXES)})")
     _fuse_files(pipeline, arguments.rgb, arguments.thermal, output, tally)
 
 
@@ -155,7 +146,7 @@ def _fuse_folder(pipeline: FusionPipeline, arguments: argparse.Namespace, tally:
             f"({', '.join(unmatched[:5])}); pairs are matched by name"
         )
     if not rgb:
-        raise InputError(f"{arguments.rgb}: has no images ({', '.join(IMAGE_SUFFIXES)})")
+        raise InputError(f"{arguments.rgb}: has no images ({', '.join(PICTURE_SUFFIXES)})")
     if arguments.output.exists() and not arguments.output.is_dir():
         raise InputError(f"-o {arguments.output}: is a file; two folders need a folder")
     for stem in _progress(sorted(rgb), len(rgb)):
@@ -167,7 +158,7 @@ def _fuse_folder(pipeline: FusionPipeline, arguments: argparse.Namespace, tally:
 def _images_by_stem(folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in IMAGE_SUFFIXES:
+        if path.suffix.lower() in PICTURE_SUFFIXES:
             if path.stem in found:
                 raise InputError(f"{folder}: {found[path.stem].name} and {path.name} differ in their ending only")
             found[path.stem] = path
@@ -175,72 +166,33 @@ def _images_by_stem(folder: Path) -> dict[str, Path]:
 
 
 def _fuse_video(pipeline: FusionPipeline, arguments: argparse.Namespace, tally: _Tally) -> None:
-    import av
+    from fusion_ros.report.video import VideoWriter
 
-    if arguments.output.suffix.lower() not in VIDEO_SUFFIXES:
-        raise InputError(f"-o {arguments.output}: is not the name of a video ({', '.join(VIDEO_SUFFIXES)})")
-    with contextlib.ExitStack() as stack:
-        try:
-            rgb = stack.enter_context(av.open(str(arguments.rgb)))
-            thermal = stack.enter_context(av.open(str(arguments.thermal)))
-            streams = rgb.streams.video[0], thermal.streams.video[0]
-        except (av.FFmpegError, IndexError) as error:
-            raise InputError(f"{arguments.rgb} and {arguments.thermal}: cannot be opened as videos: {error}") from error
-        rate = streams[0].average_rate or 30
-        arguments.output.parent.mkdir(parents=True, exist_ok=True)
-        sink = stack.enter_context(_VideoWriter(arguments.output, rate))
-        frames = zip(rgb.decode(streams[0]), thermal.decode(streams[1]), strict=False)
-        for index, (own, other) in enumerate(_progress(frames, streams[0].frames or None)):
-            seconds = own.time if own.time is not None else index / rate
-            stamp_ns = round(float(seconds) * NANOSECONDS_PER_SECOND)
-            pair = FramePair(
-                Frame(own.to_ndarray(format="bgr24"), stamp_ns), Frame(other.to_ndarray(format="gray"), stamp_ns)
-            )
-            fused = pipeline.process(pair)
+    if arguments.output.suffix.lower() not in VIDEO_OUTPUTS:
+        raise InputError(f"-o {arguments.output}: is not the name of a video ({', '.join(VIDEO_OUTPUTS)})")
+    rgb, thermal = clip_facts(arguments.rgb), clip_facts(arguments.thermal)
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    with VideoWriter(arguments.output, rgb.rate, quality=18) as sink:
+        for pair in _progress(read_clip(arguments.rgb.stem, arguments.rgb, arguments.thermal), rgb.frames or None):
+            seconds = pair.seconds or 0.0
+            stamp_ns = round(seconds * NANOSECONDS_PER_SECOND)
+            fused = pipeline.process(FramePair(Frame(pair.rgb, stamp_ns), Frame(pair.thermal, stamp_ns)))
             tally.add(fused)
-            sink.write(fused.image)
-    counts = {
-        path.name: stream.frames for path, stream in zip((arguments.rgb, arguments.thermal), streams, strict=True)
-    }
-    if len(set(counts.values())) > 1:
-        print(f"fusion-ros fuse: the videos differ in length ({counts}); the shorter one decided", file=sys.stderr)
+            sink.write(_even_sided(fused.image), seconds)
+    if rgb.frames and thermal.frames and rgb.frames != thermal.frames:
+        print(
+            f"fusion-ros fuse: the videos differ in length ({rgb.frames} and {thermal.frames} frames); "
+            "the shorter one decided",
+            file=sys.stderr,
+        )
     if not tally.pairs:
         raise InputError(f"{arguments.rgb} and {arguments.thermal}: no frames could be read")
 
 
-class _VideoWriter:
-    """Writes BGR images as H.264; sides are made even by repeating the last row or column, which H.264 needs."""
-
-    def __init__(self, path: Path, rate: Any) -> None:
-        import av
-
-        self._av = av
-        try:
-            self._container = av.open(str(path), "w")
-            self._stream: Any = self._container.add_stream("libx264", rate=rate, options={"crf": "18"})
-        except (av.FFmpegError, ValueError, OSError) as error:
-            raise JobError(f"{path}: cannot be written as a video: {error}") from error
-        self._stream.pix_fmt = "yuv420p"
-        self._sized = False
-
-    def __enter__(self) -> _VideoWriter:
-        return self
-
-    def write(self, image: NDArray[np.uint8]) -> None:
-        height, width = image.shape[:2]
-        even = cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
-        if not self._sized:
-            self._stream.height, self._stream.width = even.shape[:2]
-            self._sized = True
-        frame = self._av.VideoFrame.from_ndarray(even, format="bgr24")
-        for packet in self._stream.encode(frame):
-            self._container.mux(packet)
-
-    def __exit__(self, *_error: object) -> None:
-        if self._sized:
-            for packet in self._stream.encode(None):
-                self._container.mux(packet)
-        self._container.close()
+def _even_sided(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Repeat the last row or column where a side is odd, which H.264 does not take."""
+    height, width = image.shape[:2]
+    return np.asarray(cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE), np.uint8)
 
 
 def _progress(items: Any, total: int | None) -> Iterator[Any]:

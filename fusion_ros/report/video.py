@@ -18,10 +18,10 @@ MILLISECOND = Fraction(1, 1000)
 
 
 class VideoWriter:
-    """Writes BGR frames with their times to an `.mp4`; all frames have the size of the first.
+    """Writes BGR frames with their times to a video; all frames have the size of the first.
 
     Args:
-        path: file to write.
+        path: file to write, `.mp4`, `.mov` or `.mkv`.
         nominal_rate: frames per second that players may show; the frames' own times decide when each is shown.
         quality: constant rate factor of x264, 0 (lossless) to 51 (worst).
 
@@ -93,8 +93,10 @@ class VideoWriter:
     def _open(self, height: int, width: int) -> None:
         if height % 2 or width % 2:
             raise InputError(f"video frame: size {width}x{height} has an odd side; 4:2:0 colour needs even ones")
+        # The index before the pictures, so that a browser need not load all of it first.
+        options = {} if self._path.suffix.lower() == ".mkv" else {"movflags": "faststart"}
         try:
-            self._container = av.open(str(self._path), mode="w", format="mp4", options={"movflags": "faststart"})
+            self._container = av.open(str(self._path), mode="w", options=options)
             stream = self._container.add_stream("libx264", rate=self._rate)
         except (OSError, ValueError, av.error.FFmpegError) as error:
             raise self._failure(error) from error

@@ -95,8 +95,9 @@ def test_two_videos_become_a_video_of_the_shorter_length(folders, capsys):
         (["{0}/rgb/a.png", "{0}/thermal", "-o", "{0}/x.png"], "two images, two folders or two videos"),
         (["{0}/rgb/none.png", "{0}/thermal/a.png", "-o", "{0}/x.png"], "not a file or folder"),
         (["{0}/rgb/a.png", "{0}/thermal/a.png", "-o", "{0}/x.docx"], "not the name of an image"),
-        (["{0}/text.png", "{0}/thermal/a.png", "-o", "{0}/x.png"], "text.png: cannot be read"),
-        (["{0}/text.mp4", "{0}/text.mp4", "-o", "{0}/x.mp4"], "cannot be opened as videos"),
+        (["{0}/text.png", "{0}/thermal/a.png", "-o", "{0}/x.png"], "text.png: not a picture that can be read"),
+        (["{0}/text.mp4", "{0}/text.mp4", "-o", "{0}/x.mp4"], "not a clip that can be read"),
+        (["{0}/clip.mp4", "{0}/clip.mp4", "-o", "{0}/x.png"], "not the name of a video"),
         (["{0}/rgb", "{0}/thermal", "-o", "{0}/text.png"], "is a file"),
         (["{0}/rgb/a.png", "{0}/thermal/a.png", "-o", "{0}/x.png", "--device", "tpu"], "tpu"),
         (["{0}/rgb/a.png", "{0}/thermal/a.png", "-o", "{0}/x.png", "--weights", "caf"], "--weights"),
@@ -109,8 +110,41 @@ def test_two_videos_become_a_video_of_the_shorter_length(folders, capsys):
 def test_bad_input_is_one_clear_line(folders, capsys, arguments, message):
     (folders / "text.png").write_text("text")
     (folders / "text.mp4").write_text("text")
+    _video(folders / "clip.mp4", 1)
     assert main(["fuse", *(argument.format(folders) for argument in arguments)]) == 2
     errors = capsys.readouterr().err
     assert message in errors
     assert "Traceback" not in errors
     assert len(errors.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "sources",
+    [("rgb/a.png", "thermal/a.png"), ("rgb", "thermal"), ("clip.mp4", "clip.mp4")],
+    ids=["image", "folder", "video"],
+)
+def test_an_output_that_cannot_be_written_is_a_failed_job_in_one_line(folders, capsys, sources):
+    _video(folders / "clip.mp4", 2)
+    (folders / "file").write_text("in the way")
+    out = folders / "file" / {"rgb": "out", "clip.mp4": "out.mp4"}.get(sources[0], "out.png")
+    words = [str(folders / source) for source in sources]
+    assert main(["fuse", *words, "-o", str(out), "--mode", "average"]) == 1
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert str(folders / "file") in lines[-1]
+    assert not any("Traceback" in line for line in lines)
+
+
+def test_odd_sides_and_matroska_are_fine(folders):
+    path = folders / "odd.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=5)
+        stream.width, stream.height, stream.pix_fmt = 63, 47, "bgr0"
+        for packet in (
+            *stream.encode(av.VideoFrame.from_ndarray(np.full((47, 63, 3), 90, np.uint8), "bgr24")),
+            *stream.encode(None),
+        ):
+            container.mux(packet)
+    assert main(["fuse", str(path), str(path), "-o", f"{folders}/out.mkv", "--mode", "rgb"]) == 0
+    with av.open(f"{folders}/out.mkv") as container:
+        (frame,) = container.decode(video=0)
+        assert (frame.height, frame.width) == (48, 64)
