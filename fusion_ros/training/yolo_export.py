@@ -5,11 +5,15 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fusion_ros.errors import JobError
 from fusion_ros.perception.ultralytics_environment import import_ultralytics, kept_torch_threads
+
+if TYPE_CHECKING:
+    import onnx
 
 _OPSET = 17
 _SMALLEST_TENSOR = 256  # elements; halving smaller ones saves nothing
@@ -72,7 +76,7 @@ def store_in_half(source: Path, out: Path) -> None:
     temporary.replace(out)
 
 
-def _forget_local_paths(model: object) -> None:
+def _forget_local_paths(model: onnx.ModelProto) -> None:
     # torch notes the source lines of every node in the file, with the exporting machine's paths.
     for node in model.graph.node:
         del node.metadata_props[:]

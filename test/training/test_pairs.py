@@ -41,7 +41,7 @@ def test_missing_folders_are_refused(tmp_path):
 
 def test_unreadable_image_is_named(pairs_folder):
     (pairs_folder / "set" / "vi" / "02.png").write_bytes(b"no image")
-    with pytest.raises(InputError, match=r"02\.png cannot be read in vi/"):
+    with pytest.raises(InputError, match=r"vi/02\.png: cannot be read"):
         load_sets(_config(pairs_folder))
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion_ros.errors import InputError
+from fusion_ros.training.data.pictures import read_pictures
 
 CLASS_NAMES = ("person", "bicycle", "car")
 VALIDATION_SHARE = 5  # the last 1/5 of the sorted names
@@ -90,13 +91,9 @@ def _read_labels(folder: Path) -> dict:
 
 def _read_pair(folder: Path, entry: dict, boxes: list[tuple[int, list[float]]]) -> LabelledPair:
     name = entry["file_name"]
-    infrared = cv2.imread(str(folder / "ir" / name), cv2.IMREAD_GRAYSCALE)
-    visible = cv2.imread(str(folder / "vi" / name), cv2.IMREAD_COLOR)
-    for sensor, image in (("ir", infrared), ("vi", visible)):
-        if image is None:
-            raise InputError(f"{folder / sensor / name}: missing or not an image, but the labels name it")
+    visible, infrared = read_pictures(folder / "vi" / name, folder / "ir" / name)
     height, width = infrared.shape
-    visible = cv2.resize(visible, (width, height), interpolation=cv2.INTER_AREA)
+    visible = np.asarray(cv2.resize(visible, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
     xywh = np.array([box for _, box in boxes], np.float32).reshape(-1, 4)
     xyxy = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
     outside = (

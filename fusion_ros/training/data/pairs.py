@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 from fusion_ros.configuration import setting
 from fusion_ros.errors import InputError
 from fusion_ros.fusion.color import luminance, to_unit_range
+from fusion_ros.training.data.pictures import read_pictures
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv")
@@ -81,24 +82,24 @@ def read_pairs(folder: Path, names: Sequence[str], largest_side: int, video_step
         if Path(name).suffix.lower() in VIDEO_SUFFIXES:
             pairs += list(_read_clip(folder, name, largest_side, video_step))
             continue
-        visible = cv2.imread(str(folder / "vi" / name), cv2.IMREAD_COLOR)
-        infrared = cv2.imread(str(folder / "ir" / name), cv2.IMREAD_GRAYSCALE)
-        if visible is None or infrared is None:
-            raise InputError(f"{folder}: {name} cannot be read in {'vi' if visible is None else 'ir'}/")
-        pairs.append(_on_one_grid(name, visible, infrared, largest_side))
+        pictures = read_pictures(folder / "vi" / name, folder / "ir" / name)
+        pairs.append(_on_one_grid(name, *pictures, largest_side))
     return pairs
 
 
 def _read_clip(folder: Path, name: str, largest_side: int, step: int) -> Iterator[Pair]:
     import av
 
-    with av.open(str(folder / "vi" / name)) as visible, av.open(str(folder / "ir" / name)) as infrared:
-        frames = zip(visible.decode(video=0), infrared.decode(video=0), strict=False)
-        for index, (own, other) in enumerate(frames):
-            if index % step == 0:
-                yield _on_one_grid(
-                    f"{name}:{index}", own.to_ndarray(format="bgr24"), other.to_ndarray(format="gray"), largest_side
-                )
+    try:
+        with av.open(str(folder / "vi" / name)) as visible, av.open(str(folder / "ir" / name)) as infrared:
+            frames = zip(visible.decode(video=0), infrared.decode(video=0), strict=False)
+            for index, (own, other) in enumerate(frames):
+                if index % step == 0:
+                    yield _on_one_grid(
+                        f"{name}:{index}", own.to_ndarray(format="bgr24"), other.to_ndarray(format="gray"), largest_side
+                    )
+    except (av.FFmpegError, IndexError) as error:
+        raise InputError(f"{folder}: {name} cannot be read as a clip: {error}") from error
 
 
 def _on_one_grid(name: str, visible: NDArray, infrared: NDArray, largest_side: int) -> Pair:

@@ -41,8 +41,8 @@ def salient_infrared(infrared: NDArray[np.uint8], config: SalienceConfig | None 
     smooth = cv2.GaussianBlur(infrared, (0, 0), 1.0)
     around = cv2.blur(smooth, (side, side), borderType=cv2.BORDER_REFLECT)
     warmer = (cv2.subtract(smooth, around) >= config.contrast).astype(np.uint8)
-    warmer = cv2.morphologyEx(warmer, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-    contours, _ = cv2.findContours(warmer, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    regions = cv2.morphologyEx(warmer, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    contours, _ = cv2.findContours(regions, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     area = height * width
     wanted = [c for c in contours if config.smallest * area <= cv2.contourArea(c) <= config.largest * area]
     mask = np.zeros((height, width), np.uint8)

@@ -89,7 +89,7 @@ def test_missing_and_damaged_files_are_named(make_set: MakeSet, tmp_path: Path) 
         read_labelled_pairs(tmp_path, "training")
     folder = make_set([])
     (folder / "vi" / "3.png").write_bytes(b"")
-    with pytest.raises(InputError, match=r"vi/3.png: missing or not an image"):
+    with pytest.raises(InputError, match=r"vi/3.png: cannot be read as an image"):
         read_labelled_pairs(folder, "training")
     (folder / "labels.coco.json").write_text("{")
     with pytest.raises(InputError, match="expected COCO labels in JSON"):
