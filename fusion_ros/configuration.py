@@ -191,20 +191,31 @@ def configure(config_class: type[ConfigT], values: Mapping[str, object], base: C
     return _replaced(config, changes)  # type: ignore[no-any-return]
 
 
-def _replaced(config: Any, changes: Mapping[str, Any]) -> Any:
+def _replaced(config: Any, changes: Mapping[str, Any], prefix: str = "") -> Any:
     # All changes of one config are made at once, so that a check across two settings sees both new values.
     replaced = {
-        name: _replaced(getattr(config, name), change) if isinstance(change, dict) else change
+        name: _replaced(getattr(config, name), change, _section_prefix(type(config), name, prefix))
+        if isinstance(change, dict)
+        else change
         for name, change in changes.items()
     }
-    return dataclasses.replace(config, **replaced)
+    try:
+        return dataclasses.replace(config, **replaced)
+    except InputError as error:
+        # A config does not know under which name it is held.
+        raise InputError(f"{prefix}{error}") from None
+
+
+def _section_prefix(config_class: type, name: str, prefix: str) -> str:
+    (parameter,) = (field.metadata["parameter"] for field in dataclasses.fields(config_class) if field.name == name)
+    return f"{prefix}{parameter}." if parameter else prefix
 
 
 def _walk(config_class: type, prefix: str, path: tuple[str, ...]) -> Iterator[tuple[Setting, tuple[str, ...]]]:
     for field in dataclasses.fields(config_class):
         metadata = dict(field.metadata)
         if "section" in metadata:
-            name = f"{prefix}{metadata['parameter']}." if metadata["parameter"] else prefix
+            name = _section_prefix(config_class, field.name, prefix)
             yield from _walk(metadata["section"], name, (*path, field.name))
         elif "description" in metadata:
             name = prefix + (metadata.pop("parameter") or field.name)

@@ -94,6 +94,28 @@ def test_bad_value_is_refused_by_name(name, value):
         configure(Outer, {name: value})
 
 
+def test_settings_that_do_not_go_together_are_named_as_the_user_sets_them():
+    @dataclasses.dataclass(frozen=True)
+    class Range:
+        low: float = setting(1.0, "lower end")
+        high: float = setting(2.0, "upper end")
+
+        def __post_init__(self):
+            if self.low >= self.high:
+                raise InputError(f"low: {self.low} is not below high {self.high}")
+
+    @dataclasses.dataclass(frozen=True)
+    class Whole:
+        part: Range = section(Range, "grey")
+
+    @dataclasses.dataclass(frozen=True)
+    class Node:
+        whole: Whole = section(Whole, "thermal")
+
+    with pytest.raises(InputError, match=r"^thermal\.grey\.low: 3\.0 is not below high 2\.0$"):
+        configure(Node, {"thermal.grey.low": 3.0})
+
+
 def test_unknown_name_is_refused_with_the_known_ones():
     with pytest.raises(InputError, match=r"sync\.slap: .*sync\.slop"):
         configure(Outer, {"sync.slap": 1.0})

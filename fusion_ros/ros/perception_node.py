@@ -14,6 +14,7 @@ from std_msgs.msg import Header
 from vision_msgs.msg import LabelInfo, VisionClass
 
 from fusion_ros.errors import InputError
+from fusion_ros.pairing import BACKWARD_JUMP_NS
 from fusion_ros.ros import topics
 from fusion_ros.ros.diagnostics import HealthReport, StatusBuilder
 from fusion_ros.ros.images import check_rgb, rgb_array, stamp_of
@@ -47,7 +48,7 @@ class PerceptionNode(StreamNode[ConfigT, ImageItem]):
         self._subscription: Any = None
         self._is_fed = False
         self._model: Any = None
-        self._newest_stamp_ns = 0
+        self._last_stamp_ns = 0
         super().__init__(name, config_class, **arguments)
 
     # -- for subclasses ----------------------------------------------------------------------------------------------
@@ -92,6 +93,11 @@ class PerceptionNode(StreamNode[ConfigT, ImageItem]):
             self.destroy_subscription(self._subscription)
             self._subscription = None
         self._model = None
+        self._last_stamp_ns = 0
+
+    def on_time_jump(self) -> None:
+        """Do not count the jump of the stamps that follows."""
+        self._last_stamp_ns = 0
 
     def activated(self) -> None:
         """Name the classes."""
@@ -134,9 +140,10 @@ class PerceptionNode(StreamNode[ConfigT, ImageItem]):
         self.offer(ImageItem(message, message.header))
 
     def _note_jump(self, stamp_ns: int) -> None:
-        if stamp_ns < self._newest_stamp_ns:
+        # By a little, stamps go back when the fusion node passes on the one camera after the other.
+        if stamp_ns < self._last_stamp_ns - BACKWARD_JUMP_NS:
             self.health.jumped(time.monotonic_ns())
-        self._newest_stamp_ns = stamp_ns
+        self._last_stamp_ns = stamp_ns
 
     def _topic(self) -> str:
         return str(self.resolve_topic_name(topics.IMAGE))

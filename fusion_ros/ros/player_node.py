@@ -26,6 +26,7 @@ from fusion_ros.ros.diagnostics import HealthReport, StatusBuilder
 from fusion_ros.ros.graph import PLAYER
 from fusion_ros.ros.node import StreamNode
 from fusion_ros.ros.run import run_nodes
+from fusion_ros.ros.topics import CLOCK
 from fusion_ros.types import NANOSECONDS_PER_SECOND
 
 _DEPTH = 10
@@ -88,8 +89,11 @@ class PlayerNode(StreamNode[PlayerConfig, None]):
             )
         if self._bag.damage:
             self.get_logger().warning(f"{config.bag}: {self._bag.damage}")
-        self._clock_output = self.add_publisher(Clock, "/clock", _profile(latched=False))
+        self._clock_output = self.add_publisher(Clock, CLOCK, _profile(latched=False))
         for topic in wanted or self._bag.topics:
+            if topic == CLOCK:
+                self.get_logger().info(f"{CLOCK}: is left out, the player tells the time itself")
+                continue
             kind = _message_class(self._bag.topics[topic].msgtype)
             if kind is None:
                 text = f"{topic}: {self._bag.topics[topic].msgtype} is not installed, so it is not replayed"

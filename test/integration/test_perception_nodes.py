@@ -91,6 +91,14 @@ def test_detection_node_publishes_what_the_detector_finds(bench, detector, stree
     assert "unicorn" in refused.reason
     assert bench.set_parameter("detection", confidence=1.0).successful
     send_until(send, lambda: not found[-1].detections, "no box of confidence 1", 0.3)
+    for moved_ms in (0, -20, 5, -10):
+        wait_for(lambda: not node.is_working, "the image in work")
+        before = len(found)
+        images.publish(image_message(street, header_of(time.time_ns() + moved_ms * 1_000_000, "fused")))
+        wait_for(lambda: len(found) > before, "its detections")  # noqa: B023
+    assert bench.values("detection")["time_jumps"] == "0"
+    images.publish(image_message(street, header_of(time.time_ns() - 10_000_000_000, "fused")))
+    bench.wait_value("time_jumps", "1", "detection")
     images.publish(Image(header=Header(), encoding="rgb16", width=2, height=2, step=12, data=bytes(24)))
     bench.wait_value("dropped.bad_input", "1", "detection")
 
