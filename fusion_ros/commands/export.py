@@ -43,9 +43,11 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError(f"model {arguments.name!r}: cannot be exported ({known} can)")
     if height % spec.multiple_of or width % spec.multiple_of:
         raise InputError(f"--shape {arguments.shape}: sides must be multiples of {spec.multiple_of}")
-    weights = find_weights(arguments.name, arguments.weights)
     suffix = {"onnx": ".onnx", "tensorrt": ".engine"}[arguments.to]
     output = arguments.output or Path(f"{arguments.name}-{arguments.precision}{suffix}")
+    if output.suffix != suffix:
+        raise InputError(f"-o {output}: must end in {suffix}")
+    weights = find_weights(arguments.name, arguments.weights)
     device = "cpu"
     if arguments.to == "onnx":
         export_onnx(weights, spec.network, output, arguments.precision)

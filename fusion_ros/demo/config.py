@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fusion_ros.errors import InputError
+from fusion_ros.fusion.backends import choose
 from fusion_ros.pipeline import MODES
 
 
@@ -61,5 +62,8 @@ class DemoConfig:
             raise InputError(f"replay-limit: {self.replay_limit} is not between 1 and 86400 seconds")
         if self.pairs is not None and not self.pairs.exists():
             raise InputError(f"pairs: there is no {self.pairs}; give a folder with `vi/` and `ir/`")
+        if (self.device, self.backend) != ("auto", "auto"):
+            # What the nodes would refuse, but before a recording is made for them.
+            choose(self.backend, self.device, "auto")
         if self.out.exists() and not self.out.is_dir():
             raise InputError(f"out: {self.out} is a file; give a folder")

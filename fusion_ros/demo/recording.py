@@ -60,9 +60,10 @@ def _pairs(config: DemoConfig, pairs: Path, folder: Path, told: Told) -> str:
 
     found = find_pairs(pairs)
     frames = config.frames or config.default_pairs
-    told(0, frames)
+    expected = frames if found.has_clips else min(frames, len(found))
+    told(0, expected)
     bag = PairsBagConfig(rate=STILLS_RATE, frames=frames, width=PAIRS_WIDTH)
-    summary = make_bag(pairs, folder, bag, progress=lambda done: told(done, frames))
+    summary = make_bag(pairs, folder, bag, progress=lambda done: told(done, expected))
     if found.has_clips:
         what = f"clips ({', '.join(list(found.visible)[:3])}) at their own frame rate"
     else:

@@ -49,7 +49,6 @@ def run_demo(config: DemoConfig, progress: Progress) -> dict[str, object]:
     # The subscriber lives in this process, and its middleware reads the environment when it starts.
     os.environ.update(domain_environment(domain))
     with _bag_folder(config) as folder, _terminate_as_interrupt():
-        progress("record", 0, 0)
         source, bag = make_recording(config, folder, lambda done, total: progress("record", done, total))
         content = read_content(bag)
         with ImageFolder(config.out) as images, ProcessGroup(config.out / "logs", domain_environment(domain)) as group:

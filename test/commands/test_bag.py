@@ -49,7 +49,7 @@ def test_simulate_writes_sqlite3_too(tmp_path, capsys):
     [
         (["info", "/nowhere/drive"], "there is no such bag"),
         (["play", "/nowhere/drive"], "there is no such bag"),
-        (["make", "/nowhere/pairs", "/tmp/never"], "there is no such folder"),
+        (["make", "/nowhere/pairs", "never"], "there is no such folder"),
         (["play", "{bag}", "--rate", "0"], "rate: 0.0 is not allowed"),
         (["play", "{bag}", "--topics", "/lidar"], "no topic '/lidar' in this bag; it has"),
         (["make", "{pairs}", "{bag}"], "exists already"),

@@ -30,6 +30,9 @@ def test_without_options_the_defaults_are_those_of_the_config():
     [
         (["--frames", "0"], "frames: 0 is not enough"),
         (["--rate", "0"], "rate: 0.0 is not between"),
+        (["--device", "tpu"], "device 'tpu': is not one of"),
+        (["--backend", "magic"], "backend 'magic': is not one of"),
+        (["--backend", "tensorrt", "--device", "cpu"], "needs a GPU"),
         (["--pairs", "/no/such/folder"], "pairs: there is no /no/such/folder"),
     ],
 )
@@ -57,5 +60,7 @@ def test_a_file_as_output_folder_is_refused(tmp_path, capsys):
 def test_a_folder_without_pairs_is_refused_before_any_node_starts(tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     assert main(["demo", "--pairs", str(tmp_path / "empty"), "--out", str(tmp_path / "out")]) == 2
-    assert "vi" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "vi: there is no such folder" in error
+    assert error.strip().count("\n") == 0
     assert not (tmp_path / "out" / "logs").exists()

@@ -35,6 +35,7 @@ def test_export_is_checked_against_torch(tmp_path, capsys):
         (["guided", "--to", "onnx"], "cannot be exported"),
         (["caf", "--to", "onnx", "--weights", "none.safetensors"], "none.safetensors"),
         (["caf", "--to", "onnx", "--shape", "big"], "big"),
+        (["caf", "--to", "onnx", "-o", "caf.engine"], "must end in .onnx"),
     ],
 )
 def test_bad_input_is_refused(capsys, arguments, message):
