@@ -16,12 +16,12 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 from fusion_ros.ros import graph
+from fusion_ros.ros.parameters import parameter_table
 
 # Installed, this file lies in share/fusion_ros/launch; in the source, in launch/: config/ is its neighbour in both.
 CONFIG = Path(__file__).resolve().parent.parent / "config"
 BOOLEAN = ["true", "false"]
-MODES = ["", "auto", "epofusion", "dfvo", "caf", "guided", "average", "rgb", "thermal"]
-BACKENDS = ["", "auto", "torch", "onnx", "tensorrt"]
+CHOICES = {found.name: ["", *found.choices] for found in parameter_table(graph.FUSION)}
 LOG_LEVELS = ["debug", "info", "warn", "error", "fatal"]
 # The topics of config/fusion.rviz besides the RGB camera's.
 RVIZ_TOPICS = ("thermal/preview", graph.FUSED_TOPIC, "detections/image", "segmentation/image")
@@ -44,7 +44,7 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         "mode",
         default_value="",
-        choices=MODES,
+        choices=CHOICES["mode"],
         description="Fusion mode at the start; empty: as params_file says. `auto` follows the exposure.",
     ),
     DeclareLaunchArgument(
@@ -55,7 +55,7 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         "backend",
         default_value="",
-        choices=BACKENDS,
+        choices=CHOICES["backend"],
         description="What runs the fusion networks; the other models follow their files. Empty: as params_file says.",
     ),
     DeclareLaunchArgument(

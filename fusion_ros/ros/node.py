@@ -29,6 +29,8 @@ ItemT = TypeVar("ItemT")
 DEACTIVATE_TIMEOUT = 20.0
 _FORWARD_JUMP = Duration(seconds=5)
 _LOG_PERIOD = 5.0
+# More than the steps in which a replayed /clock advances.
+_CLOCK_TOLERANCE = 0.2
 _DIAGNOSTICS_PERIOD = 1.0
 
 
@@ -327,3 +329,9 @@ class StreamNode(LifecycleNode, Generic[ConfigT, ItemT]):
             if reason in report.newly_dropped:
                 detail = f" ({self._last_bad_input})" if reason == "bad input" else ""
                 status.warn(f"{report.newly_dropped[reason]} dropped: {reason}{detail}")
+        ahead = -report.means.get("latency_ms", 0.0) / 1e3
+        if ahead > _CLOCK_TOLERANCE:
+            status.warn(
+                f"stamps are {ahead:.3g} s ahead of this node's clock: synchronise the camera with it, or, with "
+                "use_sim_time, see that /clock is published"
+            )

@@ -248,6 +248,14 @@ def test_stamps_of_another_clock_are_dropped_with_a_hint(bench, cameras):
     assert int(bench.values()["dropped.too_old"]) > 0
 
 
+def test_stamps_from_the_future_are_fused_and_complained_of(bench, cameras, fusion, fused):
+    def complains():
+        return bench.level() == WARN and "ahead of this node's clock" in bench.diagnostics["fusion"].message
+
+    send_until(lambda: cameras.send_pair(time.time_ns() + 3600 * 10**9), complains, "the complaint")
+    assert fused
+
+
 def test_incompatible_quality_of_service_is_named_with_its_cure(bench, fusion):
     from rclpy.qos import QoSDurabilityPolicy
 
