@@ -76,6 +76,11 @@ THERMAL_ENCODINGS = ("mono8", "mono16", "16UC1", "32FC1")
 ENCODINGS = tuple(_LAYOUTS)
 
 
+def canonical_encoding(encoding: str) -> str:
+    """Return the name used here for the bytes that `encoding` describes; `encoding` itself where it is unknown."""
+    return _ALIASES.get(encoding, encoding)
+
+
 def view_image(
     height: int,
     width: int,
@@ -105,7 +110,7 @@ def view_image(
     Raises:
         InputError: unsupported encoding, size of zero, rows longer than `step`, or fewer bytes than the size needs.
     """
-    name = _ALIASES.get(encoding, encoding)
+    name = canonical_encoding(encoding)
     if name not in accepted or name not in _LAYOUTS:
         raise InputError(f"{topic}: encoding {encoding!r} is not supported ({', '.join(accepted)})")
     if height <= 0 or width <= 0:
@@ -152,7 +157,7 @@ def decode_image(
         where `data` is.
     """
     image = view_image(height, width, encoding, step, is_bigendian, data, topic, accepted)
-    name = _ALIASES.get(encoding, encoding)
+    name = canonical_encoding(encoding)
     if name in ("yuv422", "yuv422_yuy2"):
         return _decode_yuv422(image, name)
     if name in _TO_BGR and name != "mono8":

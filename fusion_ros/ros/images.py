@@ -18,6 +18,7 @@ from fusion_ros.errors import InputError
 from fusion_ros.image_encoding import (
     RGB_ENCODINGS,
     THERMAL_ENCODINGS,
+    canonical_encoding,
     decode_rgb,
     decode_thermal,
     encode_image,
@@ -152,8 +153,7 @@ def _cv_bridge_installed() -> bool:
 
 
 def _left_to_cv_bridge(encoding: str) -> bool:
-    known = encoding in RGB_ENCODINGS or encoding in ("8UC1", "8UC3", "8UC4", "uyvy", "yuyv", "yuv422_uyvy")
-    return not known and _cv_bridge_installed()
+    return canonical_encoding(encoding) not in RGB_ENCODINGS and _cv_bridge_installed()
 
 
 def _through_cv_bridge(message: Image, topic: str) -> NDArray[np.uint8]:
