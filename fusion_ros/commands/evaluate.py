@@ -31,6 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default = f" ({found.default})" if found.default != "" else ""
         text = f"{found.description}{allowed}{default}".replace("%", "%%")
         parser.add_argument(option, dest=found.name, type=kind, metavar=found.name.upper().split("_")[0], help=text)
+    parser.add_argument(
+        "--labels",
+        default="",
+        metavar="FILE",
+        help="COCO boxes of these frames, or `bag` for the ground truth topics of the recording: adds mAP and mIoU",
+    )
     parser.add_argument("--resume", action="store_true", help="continue an interrupted run in DIR where it stopped")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON, and no progress")
 
@@ -48,7 +54,14 @@ def run(arguments: argparse.Namespace) -> int:
     config = configure(EvaluationConfig, given)
     try:
         with _progress(quiet=arguments.json) as progress:
-            summary = evaluate(arguments.inputs, arguments.out, config, resume=arguments.resume, progress=progress)
+            summary = evaluate(
+                arguments.inputs,
+                arguments.out,
+                config,
+                labels=arguments.labels,
+                resume=arguments.resume,
+                progress=progress,
+            )
     except KeyboardInterrupt:
         print(
             f"fusion-ros evaluate: stopped; the same command with --resume continues in {arguments.out}",
@@ -74,9 +87,19 @@ def _print_summary(summary: dict[str, Any], out: Path) -> None:
     print(" " * width + "".join(f"{name:>8}" for name in METRICS))
     for mode, facts in summary["modes"].items():
         print(f"{mode:{width}}" + "".join(f"{facts['mean'].get(name, float('nan')):8.3f}" for name in METRICS))
+    if "perception" in summary:
+        _print_perception(summary["perception"], width)
     conditions = ", ".join(f"{name} {count}" for name, count in summary["conditions"].items() if count)
     print(f"{summary['frames']} frames ({conditions}), profile {summary['profile']}. Open the report in a browser:")
     print(f"  {(out / 'report.html').resolve()}")
+
+
+def _print_perception(perception: dict[str, Any], width: int) -> None:
+    scores = dict.fromkeys(name for by_light in perception["modes"].values() for name in by_light["all"])
+    print(" " * width + "".join(f"{name:>18}" for name in scores))
+    for mode, by_light in perception["modes"].items():
+        cells = "".join(f"{by_light['all'].get(name, float('nan')):18.3f}" for name in scores)
+        print(f"{mode:{width}}{cells}")
 
 
 @contextmanager

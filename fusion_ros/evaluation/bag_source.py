@@ -50,6 +50,7 @@ class BagSource:
         self._wanted = in_range[:: config.stride]
         self.dropped = dict(dropped)
         self.total: int | None = len(self._wanted)
+        self.keys: list[str] | None = [str(stamp_ns) for _, _, stamp_ns in self._wanted]
         if not self._wanted:
             first, last = (self._seconds(rgb[pairs[end][0]][1]) for end in (0, -1))
             self._bag.close()

@@ -11,6 +11,8 @@ from markupsafe import Markup
 from fusion_ros.evaluation.contenders import BASELINES
 from fusion_ros.evaluation.frames_file import FramesTable
 from fusion_ros.evaluation.gallery import Chosen, Gallery
+from fusion_ros.evaluation.perception import FramePerception
+from fusion_ros.evaluation.perception_page import perception_part
 from fusion_ros.evaluation.scores import MEANING, RETENTION, TEMPORAL, TIME, lower_is_better
 from fusion_ros.metrics import METRICS, PROFILES
 from fusion_ros.pipeline import AUTO
@@ -27,7 +29,9 @@ _BASELINE_NOTE = (
 )
 
 
-def evaluation_page(summary: Mapping[str, Any], table: FramesTable, gallery: Gallery) -> Page:
+def evaluation_page(
+    summary: Mapping[str, Any], table: FramesTable, gallery: Gallery, found: Sequence[FramePerception] = ()
+) -> Page:
     """Build the page."""
     colours = ColourKey(table.modes)
     profile = PROFILES[summary["profile"]]
@@ -43,6 +47,10 @@ def evaluation_page(summary: Mapping[str, Any], table: FramesTable, gallery: Gal
         Section("input", "What was evaluated", _input(summary)),
         Section("setup", "Configuration and versions", _setup(summary)),
     ]
+    if "perception" in summary:
+        sections.insert(
+            3, Section("perception", "Detection and segmentation", perception_part(summary, gallery, found))
+        )
     return Page(
         title="Fusion modes compared",
         subtitle=f"{summary['input']}; profile {summary['profile']}: {profile.description}",

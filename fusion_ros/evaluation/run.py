@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from fusion_ros.configuration import values_of
 from fusion_ros.errors import InputError
 from fusion_ros.evaluation import frames_file, tables
+from fusion_ros.evaluation import perception as perception_file
 from fusion_ros.evaluation.config import EvaluationConfig
-from fusion_ros.evaluation.contenders import BASELINES, Contenders, Fused, parse_modes
+from fusion_ros.evaluation.contenders import BASELINES, Contenders, parse_modes
 from fusion_ros.evaluation.frames_file import FrameFacts, FramesTable, FramesWriter
 from fusion_ros.evaluation.gallery import Gallery
+from fusion_ros.evaluation.labels import open_labels
 from fusion_ros.evaluation.page import evaluation_page
-from fusion_ros.evaluation.scores import FrameScorer, Scored, SourceImages, lower_is_better
+from fusion_ros.evaluation.perception import FramePerception, PerceptionScorer
+from fusion_ros.evaluation.scores import FrameScorer, lower_is_better
 from fusion_ros.evaluation.sources import Source, SourcePair, open_source
 from fusion_ros.evaluation.summary import summarise
 from fusion_ros.fusion.fallback import ModelLoader
@@ -28,7 +32,7 @@ from fusion_ros.report.provenance import machine, versions
 
 FRAMES, PART, SETTINGS, SUMMARY = "frames.csv", "frames.csv.part", "settings.json", "summary.json"
 REPORT, MARKDOWN, LATEX, PICTURES = "report.html", "table.md", "table.tex", "pictures"
-_OURS = (FRAMES, PART, SETTINGS, SUMMARY, REPORT, MARKDOWN, LATEX)
+_OURS = (FRAMES, PART, SETTINGS, SUMMARY, REPORT, MARKDOWN, LATEX, perception_file.FILE)
 
 Progress = Callable[[int, int | None], None]
 
@@ -38,6 +42,7 @@ def evaluate(
     out: Path,
     config: EvaluationConfig | None = None,
     *,
+    labels: str = "",
     resume: bool = False,
     progress: Progress = lambda done, total: None,
     loader: ModelLoader | None = None,
@@ -51,6 +56,7 @@ def evaluate(
         inputs: see `open_source`.
         out: folder to write to; results of an earlier evaluation in it are replaced.
         config: what and how.
+        labels: a COCO file, or `bag` for the ground truth of the recording; empty for none.
         resume: continue the run in `out`.
         progress: called with pairs done and in all, None where that is not known.
         loader: takes the place of `fusion_ros.fusion.load_model`.
@@ -59,120 +65,123 @@ def evaluate(
         What is in summary.json.
 
     Raises:
-        InputError: the input, the modes, the range or the output cannot be used, or `resume` finds other settings.
+        InputError: the input, the modes, the range, the labels or the output cannot be used, or `resume` finds other
+            settings.
     """
     config = config or EvaluationConfig()
     specs = parse_modes(config.modes)
-    labels = [spec.label for spec in specs]
-    settings = {"inputs": [str(path) for path in inputs], "modes": labels} | {
+    modes = [spec.label for spec in specs]
+    settings = {"inputs": [str(path) for path in inputs], "modes": modes, "labels": labels} | {
         name: value for name, value in values_of(config).items() if name != "modes"
     }
-    with closing(open_source(inputs, config)) as source, _writable(out):
-        done = _resume(out, settings, labels) if resume else _begin(out, settings)
+    with ExitStack() as stack:
+        source = stack.enter_context(closing(open_source(inputs, config)))
+        truth = stack.enter_context(closing(open_labels(labels, inputs[0], source.keys))) if labels else None
         contenders = Contenders(specs, config, loader)
-        shown = [label for label in labels if label not in BASELINES]
+        perception = PerceptionScorer(truth, out / perception_file.FILE, config.device) if truth else None
+        stack.enter_context(_writable(out))
+        # Only now: what cannot run must not cost the results of an earlier run.
+        done = _resume(out, settings, modes) if resume else _begin(out, settings)
+        shown = [mode for mode in modes if mode not in BASELINES]
         gallery = Gallery(out / PICTURES, config.pictures, shown, lower_is_better(config.pictures_by))
         if not (out / FRAMES).exists():
-            unusable = _score_all(source, contenders, config, out, done, gallery, progress)
+            run = _Run(contenders, config, out, gallery, perception)
+            unusable = run.score_all(source, done, progress)
             os.replace(out / PART, out / FRAMES)
         else:
             unusable = _notes_of_before(out)
             _offer_again(gallery, frames_file.read_frames(out / FRAMES), config)
         table = frames_file.read_frames(out / FRAMES)
         summary = _summary(source, contenders, settings, config, table, unusable)
-        _write_all(out, summary, table, gallery)
+        found: list[FramePerception] = []
+        if perception is not None:
+            found = perception_file.read_perception(out / perception_file.FILE)
+            summary["perception"] = _perception_summary(perception, found, table)
+        _write_all(out, summary, table, gallery, found)
     return summary
 
 
-def _score_all(
-    source: Source,
-    contenders: Contenders,
-    config: EvaluationConfig,
-    out: Path,
-    done: Sequence[str],
-    gallery: Gallery,
-    progress: Progress,
-) -> list[str]:
-    """Score what is not scored yet; returns what could not be."""
-    scored_before, last = set(done), done[-1] if done else None
-    if done:
-        _offer_again(gallery, frames_file.read_frames(out / PART), config)
-    notes = _Notes()
-    workers = max(1, min(len(contenders.specs), len(os.sched_getaffinity(0))))
-    with ThreadPoolExecutor(workers) as executor, FramesWriter(out / PART) as writer:
-        scorer = FrameScorer(config.profile, executor)
-        for count, item in enumerate(source.pairs(), start=1):
-            is_done = item.key in scored_before
-            if item.begins:
-                contenders.reset()
-                scorer.reset()
-            if not (is_done and item.begins and not source.in_time):
-                _one_pair(item, contenders, scorer, writer, gallery, config, notes, is_done, item.key == last)
-            progress(count, source.total)
-    if not done and notes.scored == 0:
-        raise InputError(f"{source.description}: no pair could be evaluated ({'; '.join(notes.sentences())})")
-    return notes.sentences()
+class _Run:
+    """The pass over the pairs."""
 
+    def __init__(
+        self,
+        contenders: Contenders,
+        config: EvaluationConfig,
+        out: Path,
+        gallery: Gallery,
+        perception: PerceptionScorer | None,
+    ) -> None:
+        self._contenders = contenders
+        self._config = config
+        self._out = out
+        self._gallery = gallery
+        self._perception = perception
+        self._scored = 0
+        self._unreadable: list[str] = []
+        self._unusable: list[str] = []
 
-def _one_pair(
-    item: SourcePair,
-    contenders: Contenders,
-    scorer: FrameScorer,
-    writer: FramesWriter,
-    gallery: Gallery,
-    config: EvaluationConfig,
-    notes: _Notes,
-    is_done: bool,
-    is_last_done: bool,
-) -> None:
-    try:
+    def score_all(self, source: Source, done: Sequence[str], progress: Progress) -> list[str]:
+        """Score what is not scored yet; returns what could not be, in sentences."""
+        scored_before, last = set(done), done[-1] if done else None
+        if done:
+            _offer_again(self._gallery, frames_file.read_frames(self._out / PART), self._config)
+        if self._perception is not None:
+            perception_file.keep_lines_of(self._out / perception_file.FILE, scored_before)
+        workers = max(1, min(len(self._contenders.specs), len(os.sched_getaffinity(0))))
+        with ThreadPoolExecutor(workers) as executor, FramesWriter(self._out / PART) as writer:
+            scorer = FrameScorer(self._config.profile, executor)
+            for count, item in enumerate(source.pairs(), start=1):
+                if item.begins:
+                    self._contenders.reset()
+                    scorer.reset()
+                if item.key not in scored_before:
+                    self._score(item, scorer, writer)
+                elif source.in_time:
+                    self._follow(item, scorer, item.key == last)
+                progress(count, source.total)
+        if not done and not self._scored:
+            raise InputError(f"{source.description}: no pair could be evaluated ({'; '.join(self._notes())})")
+        return self._notes()
+
+    def _follow(self, item: SourcePair, scorer: FrameScorer, is_last: bool) -> None:
+        """See again a pair that was scored by an earlier run; what it was made into is wanted of the last one only."""
         pair = item.load()
-    except InputError as error:
-        notes.unreadable.append(str(error))
-        return
-    if is_done and not is_last_done:
-        contenders.follow(pair)
-        scorer.follow(pair)
-        return
-    made = contenders.fuse(pair)
-    images = scorer.sources(made)
-    if images is None:
-        notes.unusable.append(made[0].frame.fallback_reason or "thermal: no image")
-        return
-    condition = scorer.condition(images.exposure, pair.rgb.stamp_ns)
-    if is_done:
-        scorer.remember(made, images)
-        return
-    scored = scorer.score(made, images)
-    _keep_pictures(gallery, item.key, scored, config, made, images)
-    writer.write(FrameFacts(item.key, item.seconds, condition, images.exposure), scored)
-    notes.scored += 1
+        if not is_last:
+            self._contenders.follow(pair)
+            scorer.follow(pair)
+            return
+        made = self._contenders.fuse(pair)
+        images = scorer.sources(made)
+        if images is not None:
+            scorer.condition(images.exposure, pair.rgb.stamp_ns)
+            scorer.remember(made, images)
 
+    def _score(self, item: SourcePair, scorer: FrameScorer, writer: FramesWriter) -> None:
+        try:
+            pair = item.load()
+        except InputError as error:
+            self._unreadable.append(str(error))
+            return
+        made = self._contenders.fuse(pair)
+        images = scorer.sources(made)
+        if images is None:
+            self._unusable.append(made[0].frame.fallback_reason or "thermal: no image")
+            return
+        condition = scorer.condition(images.exposure, pair.rgb.stamp_ns)
+        scored = scorer.score(made, images)
+        by_mode = {one.label: one.values[self._config.pictures_by] for one in scored}
+        pictures = {one.label: one.frame.image for one in made} | {"/rgb": images.rgb, "/thermal": images.infrared}
+        self._gallery.offer(item.key, by_mode, pictures)
+        if self._perception is not None:
+            self._perception.score(item.key, made)
+        # Last of all: its rows say that everything else of this frame is on the disk.
+        writer.write(FrameFacts(item.key, item.seconds, condition, images.exposure), scored)
+        self._scored += 1
 
-class _Notes:
-    """Frames that could not be scored."""
-
-    def __init__(self) -> None:
-        self.scored = 0
-        self.unreadable: list[str] = []
-        self.unusable: list[str] = []
-
-    def sentences(self) -> list[str]:
-        """One for each kind, with the first reason."""
-        kinds = ((self.unreadable, "could not be read"), (self.unusable, "had no usable thermal image"))
+    def _notes(self) -> list[str]:
+        kinds = ((self._unreadable, "could not be read"), (self._unusable, "had no usable thermal image"))
         return [f"{len(reasons)} pairs {what}, first: {reasons[0]}" for reasons, what in kinds if reasons]
-
-
-def _keep_pictures(
-    gallery: Gallery,
-    key: str,
-    scored: Sequence[Scored],
-    config: EvaluationConfig,
-    made: Sequence[Fused],
-    images: SourceImages,
-) -> None:
-    pictures = {one.label: one.frame.image for one in made} | {"/rgb": images.rgb, "/thermal": images.infrared}
-    gallery.offer(key, {one.label: one.values[config.pictures_by] for one in scored}, pictures)
 
 
 def _offer_again(gallery: Gallery, table: FramesTable, config: EvaluationConfig) -> None:
@@ -190,7 +199,10 @@ def _writable(out: Path) -> Iterator[None]:
         out.mkdir(parents=True, exist_ok=True)
         yield
     except OSError as error:
-        raise InputError(f"--out {out}: cannot be written: {error}") from error
+        place = Path(os.fsdecode(error.filename)) if error.filename is not None else None
+        if error.errno == errno.ENOSPC or (place is not None and (out == place or out in place.parents)):
+            raise InputError(f"--out {out}: cannot be written: {error.strerror}") from error
+        raise
 
 
 def _begin(out: Path, settings: Mapping[str, Any]) -> list[str]:
@@ -250,8 +262,20 @@ def _summary(
     }
 
 
-def _write_all(out: Path, summary: Mapping[str, Any], table: FramesTable, gallery: Gallery) -> None:
-    write_page(evaluation_page(summary, table, gallery), out / REPORT)
+def _perception_summary(
+    perception: PerceptionScorer, found: Sequence[FramePerception], table: FramesTable
+) -> dict[str, Any]:
+    conditions = {frame.key: frame.condition for frame in table.frames}
+    summary = perception_file.summarise_perception(
+        found, table.modes, conditions, perception.box_names, perception.mask_names
+    )
+    return summary | {"box_names": list(perception.box_names.values())}
+
+
+def _write_all(
+    out: Path, summary: Mapping[str, Any], table: FramesTable, gallery: Gallery, found: Sequence[FramePerception]
+) -> None:
+    write_page(evaluation_page(summary, table, gallery, found), out / REPORT)
     _write_text(out / MARKDOWN, tables.markdown(summary))
     _write_text(out / LATEX, tables.latex(summary))
     _write_text(out / SUMMARY, json.dumps(summary, indent=1, allow_nan=False) + "\n")

@@ -42,12 +42,14 @@ class Source(Protocol):
         in_time: whether neighbouring pairs follow each other in time.
         total: how many pairs `pairs` yields, None where that is known only at the end.
         dropped: images that are in no pair, by reason.
+        keys: of the pairs that `pairs` yields, None where they are known only at the end.
     """
 
     description: str
     in_time: bool
     total: int | None
     dropped: dict[str, int]
+    keys: list[str] | None
 
     @property
     def lost(self) -> list[str]:
@@ -119,6 +121,7 @@ class StillSource:
         self._names = [entry for entry in names if within(entry[0], self.config)][:: self.config.stride]
         self.description = f"{self.folder.path} (pictures)"
         self.total: int | None = len(self._names)
+        self.keys: list[str] | None = [name for _, name in self._names]
         if not self._names:
             raise InputError(
                 f"{self.folder.path}: no pairs in the range {range_text(self.config)}; "
@@ -148,6 +151,7 @@ class ClipSource:
     dropped: dict[str, int] = field(default_factory=dict)
     lost: list[str] = field(default_factory=list)
     total: int | None = None
+    keys: list[str] | None = None
 
     def __post_init__(self) -> None:
         self.description = f"{self.folder.path} (video)"
