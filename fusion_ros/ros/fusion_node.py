@@ -166,7 +166,7 @@ class FusionNode(StreamNode[FusionNodeConfig, Arrival]):
                 if weights != before[mode]:
                     pipeline.set_model(mode, weights)
                     replaced.append(mode)
-        except InputError:
+        except Exception:
             for mode in replaced:
                 pipeline.set_model(mode, before[mode])
             raise

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -114,6 +115,10 @@ class ParameterStore(Generic[ConfigT]):
             self._validate(ours)
         except InputError as error:
             return SetParametersResult(successful=False, reason=str(error))
+        except Exception as error:
+            # A GPU that is full, for instance. What leaves a callback ends the process.
+            self._node.get_logger().error(traceback.format_exc())
+            return SetParametersResult(successful=False, reason=f"{type(error).__name__}: {error}")
         for name in (*ours, "parameters"):
             self.refused.pop(name, None)
         return SetParametersResult(successful=True)

@@ -64,6 +64,17 @@ def test_config_follows_the_parameters_and_stays_the_same_object_otherwise(make)
     assert store.config == Config(slop=0.5, mode="caf", matrix=(2.0, 3.0))
 
 
+def test_a_change_that_fails_is_refused_and_nothing_is_raised(make):
+    def accept(old, new, changed):
+        raise MemoryError("the GPU is full")
+
+    node, store = make(accept=accept)
+    result = put(node, mode="caf")
+    assert not result.successful
+    assert "the GPU is full" in result.reason
+    assert store.config == Config()
+
+
 def test_half_of_a_change_is_not_read(make):
     node, store = make()
     read = []
