@@ -25,10 +25,9 @@ lint: setup
 	$(BIN)/python -m mypy
 	$(BIN)/python -c "from importlinter.cli import lint_imports_command; lint_imports_command()"
 
-# One benchmark: make bench BENCHMARKS=benchmarks/pairing.py
-BENCHMARKS ?= $(sort $(wildcard benchmarks/*.py))
+# One table: make bench ARGS=pairing. What needs real recordings: the scripts' own help.
 bench: setup
-	@for script in $(BENCHMARKS); do echo "== $$script"; $(BIN)/python $$script $(ARGS) || exit 1; done
+	$(BIN)/fusion-ros bench $(ARGS)
 
 clean:
 	rm -rf .venv build install log out runs .pytest_cache .ruff_cache .mypy_cache .import_linter_cache *.egg-info

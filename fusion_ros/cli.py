@@ -19,10 +19,12 @@ COMMANDS = {
     "fuse": "fuse one pair, two folders or two videos",
     "bag": "make, play and inspect rosbag2 recordings",
     "evaluate": "compare modes over a recording: metrics a frame, tables and a report",
+    "compare": "compare two evaluations of the same frames, with confidence intervals",
     "train": "train a network, a detector or a segmenter",
     "data": "make a data set with glare or darkness from ordinary pairs",
     "weights": "list, verify and import weights",
     "export": "write a model for ONNX Runtime or TensorRT",
+    "bench": "measure speed and memory of networks, backends and nodes",
     "doctor": "show what is installed, what works and what is missing",
 }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from functools import lru_cache
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
 from fusion_ros.errors import InputError
+from fusion_ros.shared_files import candidate_folders
 
 IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
@@ -27,9 +27,7 @@ def interfaces_directory() -> Path:
     Raises:
         InputError: the installation lacks it.
     """
-    package = Path(__file__).resolve().parent.parent
-    places = [package.parent / "interfaces", *(parent / "share/fusion_ros/interfaces" for parent in package.parents)]
-    places.append(Path(sys.prefix) / "share/fusion_ros/interfaces")
+    places = candidate_folders("interfaces")
     for place in places:
         if (place / "vision_msgs" / "msg").is_dir():
             return place

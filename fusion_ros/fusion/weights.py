@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fusion_ros.errors import InputError
+from fusion_ros.shared_files import candidate_folders
 
 if TYPE_CHECKING:
     import torch
@@ -66,12 +67,7 @@ def models_directory() -> Path:
         if not (folder / MANIFEST_NAME).is_file():
             raise InputError(f"{MODELS_VARIABLE}: {folder} has no {MANIFEST_NAME}; name the folder with the models")
         return folder
-    package = Path(__file__).resolve().parent.parent
-    candidates = [package.parent / "models"]
-    candidates += [parent / "share" / "fusion_ros" / "models" for parent in package.parents]
-    prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
-    candidates += [Path(prefix) / "share" / "fusion_ros" / "models" for prefix in prefixes if prefix]
-    for folder in candidates:
+    for folder in candidate_folders("models"):
         if (folder / MANIFEST_NAME).is_file():
             return folder
     raise InputError(
@@ -154,6 +150,26 @@ def find_weights(name: str, weights: str | os.PathLike[str] | None) -> Path:
     known = sorted(entry.name for entry in manifest.values() if entry.network == name)
     hint = f" (shipped for {name}: {', '.join(known)})" if known else ""
     raise InputError(f"weights {str(weights)!r}: is neither a file nor a name in the manifest{hint}")
+
+
+def network_class_of(path: Path) -> str | None:
+    """The class of `fusion_ros.networks` that a file says it is for; None where it does not say.
+
+    Raises:
+        InputError: where the file cannot be read.
+    """
+    if path.suffix == ".safetensors":
+        return read_safetensors(path)[1].get("network")
+    if path.suffix != ".onnx":
+        return None
+    try:
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        return dict(session.get_modelmeta().custom_metadata_map).get("network")
+    except Exception as error:
+        # onnxruntime raises classes of its own that share no base with each other.
+        raise InputError(f"{path}: ONNX Runtime cannot load it: {error}") from error
 
 
 def _is_bare_name(weights: str | os.PathLike[str]) -> bool:
