@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 from dds_bench import RELIABLE, classical_only, send_until, thermal_image, wait_for
+from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.qos import QoSProfile
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
@@ -147,6 +148,56 @@ def test_slow_model_gets_the_newest_pair(bench, cameras, fused):
     wait_for(lambda: int(bench.values().get("dropped.superseded", 0)) > 4, "superseded pairs")
     assert bench.values()["mode"] == "caf"
     assert bench.values()["backend"] == "test"
+
+
+class HeldModel(SlowModel):
+    """Works until it is let go."""
+
+    def __init__(self):
+        super().__init__(0.0)
+        self.let_go = threading.Event()
+
+    def fuse(self, rgb_bgr, thermal):
+        self.started.set()
+        assert self.let_go.wait(30.0)
+        return rgb_bgr
+
+
+def run_with(bench, cameras, model):
+    """A fusion node with a pair in work."""
+    parameters = {"mode": "caf", "max_age": 60.0, "timeout": 60.0}
+    node = bench.run(FusionNode, parameters=parameters, model_loader=loader_with(model))
+    bench.wait_active(node)
+    cameras.wait_connected()
+    send_until(cameras.send_pair, model.started.is_set, "the model to work", 0.2)
+    return node
+
+
+def test_deactivation_waits_for_the_pair_in_work(bench, cameras, fused):
+    model = HeldModel()
+    node = run_with(bench, cameras, model)
+    threading.Timer(0.5, model.let_go.set).start()
+    assert node.spinner.call(node.trigger_deactivate) == TransitionCallbackReturn.SUCCESS
+    assert model.let_go.is_set()
+    assert node.spinner.call(node.trigger_cleanup) == TransitionCallbackReturn.SUCCESS
+    assert node.spinner.call(node.trigger_configure) == TransitionCallbackReturn.SUCCESS
+    assert node.spinner.call(node.trigger_activate) == TransitionCallbackReturn.SUCCESS
+    cameras.wait_connected()
+    seen = len(fused)
+    send_until(cameras.send_pair, lambda: len(fused) > seen, "a fused image")
+
+
+def test_deactivation_that_a_stuck_model_prevents_is_said_and_can_be_tried_again(bench, cameras, monkeypatch):
+    monkeypatch.setattr("fusion_ros.ros.node.DEACTIVATE_TIMEOUT", 0.2)
+    model = HeldModel()
+    node = run_with(bench, cameras, model)
+    assert node.spinner.call(node.trigger_deactivate) == TransitionCallbackReturn.FAILURE
+    bench.wait_status(ERROR, "could not deactivate")
+    model.let_go.set()
+    wait_for(lambda: not node.is_working, "the model to end")
+    assert node.spinner.call(node.trigger_deactivate) == TransitionCallbackReturn.SUCCESS
+    assert node.spinner.call(node.trigger_activate) == TransitionCallbackReturn.SUCCESS
+    send_until(cameras.send_pair, lambda: bench.level() == OK, "OK")
 
 
 def test_pair_that_has_become_too_old_is_not_processed(bench, cameras, fused):
