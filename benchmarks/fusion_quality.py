@@ -1,81 +1,196 @@
-"""Fusion metrics (`textbook` profile) of models on the validation pairs: the last fifth of every set's sorted names.
+"""The README's quality tables: fusion networks against the released CAF and the methods without a network.
 
-    python benchmarks/fusion_quality.py [--data ../shared/data] [--models max,average,guided,caf]
-        [--weights NAME=FILE ...] [--pairs 40] [--json]
+Validation pairs only: the last fifth of the sorted names of each set, never trained on. Metrics in the `textbook`
+profile. Released CAF weights are read from ../shared/weights where they are (`--caf`).
 
-`max` is max(Y, IR), beside `average` and `guided` the control that every learned method must be seen against. A row of
-its own for other weights: `--weights released=caf:detection.safetensors` fuses with network `caf` and that file.
-MI and VIF are sums over the two sources, SSIM the mean. `--pairs` limits how many pairs of all sets are taken, evenly
-spread and more from larger sets; 0 takes all.
+    python benchmarks/fusion_quality.py ../shared/data
+    python benchmarks/fusion_quality.py ../shared/data --tables glare --methods epofusion-s=runs/x/weights.safetensors
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from fusion_ros.errors import InputError
-from fusion_ros.fusion import FusionModel, load_model
+from fusion_ros.fusion import list_models, load_model
 from fusion_ros.fusion.color import luminance, to_eight_bit, to_unit_range
-from fusion_ros.metrics import fusion_metrics
-from fusion_ros.training.data.pairs import Pair, PairsConfig, load_validation
-from fusion_ros.training.validation import spread
+from fusion_ros.fusion.registry import is_available
+from fusion_ros.metrics import FusionScorer
+from fusion_ros.training.conditions import darkness_figures, glare_figures, gray
+from fusion_ros.training.data.darkness import DarknessConfig, darken
+from fusion_ros.training.data.glare import GlareConfig, add_glare
+from fusion_ros.training.data.pairs import Pair, matched_names, read_pairs, split_names
 
-SHOWN = ("EN", "MI", "VIF", "Qabf", "SSIM", "SD", "SCD", "SF", "AG", "CC")
+Image = NDArray[np.uint8]
+Fuse = Callable[[Image, Image], Image]
+
+NORMAL = ("EN", "MI", "VIF", "Qabf", "SSIM", "SD", "SCD", "SF", "AG", "CC")
+RANKED = ("EN", "MI", "VIF", "Qabf", "SSIM", "SD", "SCD")
+GLARE = ("correlation", "ratio", "saturated", "VIF outside", "Qabf outside", "VIF clean", "Qabf clean")
+DARK = ("SF", "AG", "VIF", "CC", "light", "newly saturated", "noise gain", "light gain", "noise over light")
+LARGEST_SIDE = 720
+# Night pairs by name; roadscene's and m3svd's are told from day by their luminance.
+DARK_MEAN = 70
+
+
+def maximum(visible: Image, infrared: Image) -> Image:
+    """The brighter of the two at each pixel."""
+    return np.asarray(cv2.max(gray(visible), infrared), np.uint8)
+
+
+def method(name: str, weights: str | None, backend: str) -> Fuse:
+    """A method as a function to a fused luminance."""
+    if name == "max":
+        return maximum
+    model = load_model(name.removesuffix(" released"), weights, device="cpu", backend=backend)
+
+    def fuse(visible: Image, infrared: Image) -> Image:
+        return to_eight_bit(model.fuse_luminance(luminance(visible), to_unit_range(infrared)))
+
+    return fuse
+
+
+def validation(root: Path, name: str, limit: int) -> list[Pair]:
+    """Validation pairs of a set, at most `limit`, evenly spread."""
+    _, names = split_names(matched_names(root / name))
+    pairs = read_pairs(root / name, names, LARGEST_SIDE, 20)
+    wanted = min(limit, len(pairs)) if limit else len(pairs)
+    return [pairs[index * len(pairs) // wanted] for index in range(wanted)]
+
+
+def mean_rows(rows: Iterable[dict[str, float]]) -> dict[str, float]:
+    """Mean of each figure over images, those without it left out."""
+    rows = list(rows)
+    means = {}
+    for key in rows[0]:
+        values = [row[key] for row in rows if not math.isnan(row[key])]
+        means[key] = float(np.mean(values)) if values else float("nan")
+    return means
+
+
+def mean_ranks(table: dict[str, dict[str, float]], columns: Sequence[str]) -> dict[str, float]:
+    """Mean over `columns` of each method's rank (1 is best; every one of these is better when larger)."""
+    ranks: dict[str, list[int]] = {name: [] for name in table}
+    for column in columns:
+        for place, name in enumerate(sorted(table, key=lambda n: -table[n][column]), start=1):
+            ranks[name].append(place)
+    return {name: float(np.mean(places)) for name, places in ranks.items()}
+
+
+def print_table(title: str, table: dict[str, dict[str, float]], columns: Sequence[str]) -> None:
+    """One Markdown table."""
+    print(f"\n{title}\n")
+    print("| method | " + " | ".join(columns) + " |")
+    print("|---" * (len(columns) + 1) + "|")
+    for name, row in table.items():
+        print(f"| {name} | " + " | ".join(f"{row[column]:.3f}" for column in columns) + " |", flush=True)
+
+
+def normal_tables(methods: dict[str, Fuse], sets: dict[str, list[Pair]]) -> dict[str, dict[str, dict[str, float]]]:
+    """The general metrics by set."""
+    tables = {}
+    for set_name, pairs in sets.items():
+        rows: dict[str, list[dict[str, float]]] = {name: [] for name in methods}
+        for pair in pairs:
+            scorer = FusionScorer(gray(pair.visible), pair.infrared)
+            for name, fuse in methods.items():
+                rows[name].append(scorer.score(fuse(pair.visible, pair.infrared)))
+        table = {name: mean_rows(found) for name, found in rows.items()}
+        ranks = mean_ranks(table, RANKED)
+        tables[set_name] = {name: {**row, "mean rank": ranks[name]} for name, row in table.items()}
+        print_table(f"{set_name}: {len(pairs)} pairs as they are", tables[set_name], (*NORMAL, "mean rank"))
+    return tables
+
+
+def glare_tables(methods: dict[str, Fuse], pairs: list[Pair]) -> dict[str, dict[str, dict[str, float]]]:
+    """Added glare, and glare that was there."""
+    config = GlareConfig(spots=1, weakest=1.2, veil=0.0)
+    glared = [add_glare(p.visible, p.infrared, np.random.default_rng(i), config) for i, p in enumerate(pairs)]
+    natural = [p for p in pairs if (gray(p.visible) >= 250).mean() > 0.05]
+    tables: dict[str, dict[str, dict[str, float]]] = {"added": {}, "natural": {}}
+    for name, fuse in methods.items():
+        tables["added"][name] = mean_rows(
+            glare_figures(fuse, g.visible, p.infrared, p.visible) for g, p in zip(glared, pairs, strict=True)
+        )
+        if natural:
+            tables["natural"][name] = mean_rows(glare_figures(fuse, p.visible, p.infrared) for p in natural)
+    print_table(f"roadscene: {len(pairs)} pairs with one added spot", tables["added"], GLARE)
+    if natural:
+        print_table(f"roadscene: {len(natural)} pairs with over 5% saturated", tables["natural"], GLARE[:5])
+    return tables
+
+
+def dark_tables(methods: dict[str, Fuse], sets: dict[str, list[Pair]]) -> dict[str, dict[str, dict[str, float]]]:
+    """Night pairs, and day made night."""
+    dark = {
+        "llvip": sets.get("llvip", []),
+        "msrs nights": [p for p in sets.get("msrs", []) if gray(p.visible).mean() < DARK_MEAN],
+        "roadscene darkened": [
+            Pair(p.name, darken(p.visible, np.random.default_rng(i), DarknessConfig(weakest=2.0)), p.infrared)
+            for i, p in enumerate(sets.get("roadscene", []))
+        ],
+    }
+    tables = {}
+    for set_name, pairs in dark.items():
+        if not pairs:
+            continue
+        tables[set_name] = {
+            name: mean_rows(darkness_figures(fuse, p.visible, p.infrared) for p in pairs)
+            for name, fuse in methods.items()
+        }
+        print_table(f"{set_name}: {len(pairs)} dark pairs", tables[set_name], DARK)
+    return tables
 
 
 def main() -> int:
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default="../shared/data")
-    parser.add_argument("--sets", default=PairsConfig.sets)
-    parser.add_argument("--models", default="max,average,guided,caf")
-    parser.add_argument("--weights", action="append", default=[], metavar="ROW=NETWORK:FILE")
-    parser.add_argument("--pairs", type=int, default=40)
-    parser.add_argument("--threads", type=int)
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("data", type=Path, help="folder with the sets")
+    parser.add_argument("--tables", default="normal,glare,dark")
+    parser.add_argument("--sets", default="roadscene,llvip,msrs,m3fd,m3svd")
+    parser.add_argument("--methods", nargs="*", help="names, each with =WEIGHTS where not the shipped ones")
+    parser.add_argument("--caf", type=Path, help="released CAF weights, imported with `fusion-ros weights import`")
+    parser.add_argument("--limit", type=int, default=0, help="pairs of each set, 0 for all")
+    parser.add_argument("--backend", default="auto")
+    parser.add_argument("--json", type=Path, help="also write the figures here")
     arguments = parser.parse_args()
-    try:
-        sets = load_validation(PairsConfig(folder=arguments.data, sets=arguments.sets))
-        models = {
-            name: maximum() if name == "max" else load_model(name) for name in arguments.models.split(",") if name
-        }
-        for text in arguments.weights:
-            row, _, source = text.partition("=")
-            network, _, path = source.partition(":")
-            models[row] = load_model(network, path, threads=arguments.threads)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
-    pairs = [pair for own in sets.values() for pair in own]
-    if arguments.pairs:
-        pairs = spread(sets, arguments.pairs)
-    results = {name: mean_metrics(model, pairs) for name, model in models.items()}
+    cv2.setNumThreads(1)
+    if arguments.methods is None:
+        shipped = [name for name in list_models() if name not in ("rgb", "thermal") and is_available(name)]
+        arguments.methods = [*shipped, "max"]
+    methods = {}
+    for text in arguments.methods:
+        name, _, weights = text.partition("=")
+        methods[name] = method(name, weights or None, arguments.backend)
+    if arguments.caf:
+        methods["caf released"] = method("caf released", str(arguments.caf), arguments.backend)
+    sets = {name: validation(arguments.data, name, arguments.limit) for name in arguments.sets.split(",")}
+    wanted = arguments.tables.split(",")
+    figures = {}
+    if "normal" in wanted:
+        figures["normal"] = normal_tables(methods, sets)
+    if "glare" in wanted and "roadscene" in sets:
+        figures["glare"] = glare_tables(methods, sets["roadscene"])
+    if "dark" in wanted:
+        figures["dark"] = dark_tables(methods, sets)
     if arguments.json:
-        print(json.dumps({"pairs": len(pairs), "metrics": results}))
-        return 0
-    print(f"{len(pairs)} pairs\n{'model':<12}" + "".join(f"{name:>8}" for name in SHOWN))
-    for name, metrics in results.items():
-        print(f"{name:<12}" + "".join(f"{metrics[key]:>8.3f}" for key in SHOWN))
+        arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
     return 0
 
 
-def maximum() -> FusionModel:
-    """max(Y, IR): no mode of the package, since it takes the glare of either camera, but hard to beat on VIF."""
-    return FusionModel("max", lambda visible, infrared: np.maximum(visible, infrared))
-
-
-def mean_metrics(model: FusionModel, pairs: list[Pair]) -> dict[str, float]:
-    """Mean of each metric over the pairs, on 8 bit luminance."""
-    rows = []
-    for pair in pairs:
-        visible = luminance(pair.visible)
-        fused = model.fuse_luminance(visible, to_unit_range(pair.infrared))
-        rows.append(fusion_metrics(to_eight_bit(visible), pair.infrared, to_eight_bit(fused)))
-    return {name: float(np.nanmean([row[name] for row in rows])) for name in rows[0]}
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except InputError as error:
+        sys.exit(f"fusion_quality: {error}")

@@ -304,6 +304,7 @@ class FusionPipeline:
             mode=answer.mode,
             exposure=reading,
             thermal=thermal,
+            guidance=answer.guidance,
             fallback_reason=answer.fallback_reason,
             timings_ms=watch.timings_ms,
         )

@@ -15,6 +15,8 @@ from fusion_ros.errors import InputError
 # name -> module with `Config` and `train(config, out, resume) -> TrainingResult`
 TRAININGS = {
     "caf": "fusion_ros.training.caf",
+    "epofusion": "fusion_ros.training.epofusion",
+    "dfvo": "fusion_ros.training.dfvo",
     "caf-s": "fusion_ros.training.caf_s",
     "epofusion-s": "fusion_ros.training.epofusion_s",
     "dfvo-s": "fusion_ros.training.dfvo_s",

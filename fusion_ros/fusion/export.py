@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 OPSET = 18
 # Raised whenever what `export_onnx` writes changes, so that files in users' caches are written anew.
-_FORMAT = 1
+_FORMAT = 2
 
 
 def cache_directory() -> Path:
@@ -57,6 +57,8 @@ def _shipped_onnx(weights: Path) -> Path | None:
 def export_onnx(weights: Path, network: str, target: Path, precision: str = "fp32") -> None:
     """Write a network as ONNX with inputs `visible`, `infrared` and output `fused`, any N, H and W, all float32.
 
+    A network with a guidance module has a second output, `guidance`.
+
     Batch norms are folded. With fp16 the network's inside is fp16. The file appears whole or not at all.
 
     Raises:
@@ -83,18 +85,21 @@ def export_onnx(weights: Path, network: str, target: Path, precision: str = "fp3
             super().__init__()
             self.module = module
 
-        def forward(self, visible: torch.Tensor, infrared: torch.Tensor) -> torch.Tensor:
-            fused: torch.Tensor = self.module(visible.to(inner), infrared.to(inner)).float()
-            return fused
+        def forward(self, visible: torch.Tensor, infrared: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            if guided:
+                both = self.module.forward_with_guidance(visible.to(inner), infrared.to(inner))
+                return tuple(image.float() for image in both)
+            return (self.module(visible.to(inner), infrared.to(inner)).float(),)
 
     loaded = fold_batch_norm(load_network(weights, network)).to(inner)
+    guided = hasattr(loaded, "forward_with_guidance") and not getattr(loaded, "traced_export", False)
     module = FloatInFloatOut(loaded).eval()
     # Sides as multiples of what the network needs: the exporter refuses any size it cannot prove right.
     batch, rows, columns = (torch.export.Dim(name) for name in ("batch", "rows", "columns"))
     multiple = getattr(loaded, "multiple_of", 1)
     axes = {0: batch, 2: multiple * rows, 3: multiple * columns} if multiple > 1 else {0: batch, 2: rows, 3: columns}
     traced = getattr(loaded, "traced_export", False)
-    names = ("visible", "infrared", "fused")
+    names = ("visible", "infrared", "fused", *(("guidance",) if guided else ()))
     shapes: dict[str, Any] = {"dynamic_shapes": (axes, axes)}
     if traced:
         shapes = {"dynamic_axes": {name: {0: "batch", 2: "height", 3: "width"} for name in names}}

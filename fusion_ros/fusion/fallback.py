@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,16 @@ class Model(Protocol):
         """Run once at this size."""
 
 
+@runtime_checkable
+class GuidedModel(Protocol):
+    """A model that may also say where over-exposure hides objects."""
+
+    def fuse_with_guidance(
+        self, rgb_bgr: NDArray[np.uint8], thermal: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+        """Fuse, and (H, W) uint8, 255 at such places, or None."""
+
+
 class ModelLoader(Protocol):
     """The signature of `fusion_ros.fusion.load_model` as it is used here."""
 
@@ -51,11 +61,13 @@ class Answer:
         image: (H, W, 3) uint8 BGR.
         mode: the mode that made it.
         fallback_reason: why that is not the mode asked for, or None.
+        guidance: (H, W) uint8, 255 where over-exposure hides an object, where the network predicts that.
     """
 
     image: NDArray[np.uint8]
     mode: str
     fallback_reason: str | None = None
+    guidance: NDArray[np.uint8] | None = None
 
 
 class FallbackFusion:
@@ -162,11 +174,11 @@ class FallbackFusion:
                 problem = self._missing.get(candidate) or self._failed.get(candidate, (None, 0))[0]
             if model is not None and problem is None:
                 try:
-                    image = model.fuse(rgb_bgr, thermal)
+                    image, guidance = _fuse(model, rgb_bgr, thermal)
                 except Exception as error:
                     problem = self._note_failure(candidate, error)
                 else:
-                    return Answer(image, candidate, None if candidate == mode else reason)
+                    return Answer(image, candidate, None if candidate == mode else reason, guidance)
             reason = reason or problem or f"{candidate}: not loaded"
         return Answer(rgb_bgr, "rgb", reason)
 
@@ -196,6 +208,16 @@ class FallbackFusion:
         with self._lock:
             self._failed[mode] = (reason, FRAMES_UNTIL_RETRY)
         return reason
+
+
+def _fuse(
+    model: Model, rgb_bgr: NDArray[np.uint8], thermal: NDArray[np.uint8]
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+    return (
+        model.fuse_with_guidance(rgb_bgr, thermal)
+        if isinstance(model, GuidedModel)
+        else (model.fuse(rgb_bgr, thermal), None)
+    )
 
 
 def _one_line(error: Exception) -> str:

@@ -15,13 +15,18 @@ from fusion_ros.fusion.color import luminance, to_eight_bit, to_unit_range, with
 from fusion_ros.fusion.padding import crop, pad_to_multiple
 
 LuminanceFusion = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
+GuidedFusion = Callable[
+    [NDArray[np.float32], NDArray[np.float32]], tuple[NDArray[np.float32], NDArray[np.float32] | None]
+]
+
+LIKELY = 0.5
 
 
 class FusionModel:
     """A network or a classical method with colour and padding around it.
 
     Attributes:
-        name: what `load_model` was asked for, such as `caf` or `guided`.
+        name: the network or method, such as `caf-s` or `guided`.
         backend: `torch`, `onnx`, `tensorrt`, or `numpy` for a classical method.
         device: `cpu` or `cuda:N`.
         precision: `fp32`, `fp16` or `bf16`.
@@ -46,6 +51,7 @@ class FusionModel:
         self.weights = weights
         self._fusion = fusion
         self._multiple_of = multiple_of
+        self._with_guidance: GuidedFusion | None = getattr(fusion, "with_guidance", None)
 
     def fuse(self, rgb_bgr: NDArray[np.uint8], thermal: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Fuse an RGB image with a thermal image on the same grid.
@@ -66,7 +72,7 @@ class FusionModel:
             return np.array(rgb_bgr)
         if self.name == "thermal":
             return np.asarray(cv2.cvtColor(thermal, cv2.COLOR_GRAY2BGR), np.uint8)
-        fused = self.fuse_luminance(luminance(rgb_bgr), to_unit_range(thermal))
+        fused = self._run(luminance(rgb_bgr), to_unit_range(thermal))
         return with_luminance(rgb_bgr, to_eight_bit(fused))
 
     def fuse_luminance(self, visible: NDArray[np.float32], infrared: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -79,10 +85,8 @@ class FusionModel:
             raise InputError(
                 f"luminance {visible.shape} and infrared {infrared.shape}: must be (H, W), equal and not empty"
             )
-        height, width = visible.shape
-        visible = pad_to_multiple(np.asarray(visible, np.float32), self._multiple_of)
-        infrared = pad_to_multiple(np.asarray(infrared, np.float32), self._multiple_of)
-        return np.asarray(np.clip(crop(self._fusion(visible, infrared), height, width), 0.0, 1.0), np.float32)
+        fused = self._run(np.asarray(visible, np.float32), np.asarray(infrared, np.float32))
+        return np.asarray(np.clip(fused, 0.0, 1.0), np.float32)
 
     def warm_up(self, height: int, width: int) -> float:
         """Run once on blank images of this size, so that the first real pair finds everything allocated.
@@ -93,6 +97,12 @@ class FusionModel:
         start = time.perf_counter()
         self.fuse(np.zeros((height, width, 3), np.uint8), np.zeros((height, width), np.uint8))
         return time.perf_counter() - start
+
+    def _run(self, visible: NDArray[np.float32], infrared: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Fuse two (H, W) images with padding around it; the result may leave [0, 1]."""
+        height, width = visible.shape
+        padded = (pad_to_multiple(image, self._multiple_of) for image in (visible, infrared))
+        return crop(self._fusion(*padded), height, width)
 
 
 def _check(rgb_bgr: NDArray[np.uint8], thermal: NDArray[np.uint8]) -> None:

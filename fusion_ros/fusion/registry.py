@@ -10,7 +10,7 @@ from fusion_ros.errors import InputError
 from fusion_ros.fusion.backends import Backend, BackendChoice, choose
 from fusion_ros.fusion.classical import CLASSICAL
 from fusion_ros.fusion.model import FusionModel
-from fusion_ros.fusion.weights import find_weights, models_directory, read_manifest
+from fusion_ros.fusion.weights import find_weights, network_class_of, read_manifest
 
 
 class ModelUnavailableError(InputError):
@@ -36,8 +36,12 @@ NETWORKS: dict[str, NetworkSpec] = {
     "caf": NetworkSpec("CAFNet"),
     "epofusion-s": NetworkSpec("EPOFusionSNet", multiple_of=16),
     "dfvo-s": NetworkSpec("DFVOSNet", multiple_of=32),
-    "caf-s": NetworkSpec("CAFSNet", multiple_of=4),
+    "caf-s": NetworkSpec("CAFSNet", multiple_of=8),
 }
+
+
+# A mode's network in its compact configuration: what a mode runs unless told otherwise, for it keeps up with a camera.
+COMPACT = {"epofusion": "epofusion-s", "dfvo": "dfvo-s", "caf": "caf-s"}
 
 
 def list_models() -> list[str]:
@@ -54,12 +58,21 @@ def is_available(name: str) -> bool:
     _check_name(name)
     if name in CLASSICAL:
         return True
+    return any(_is_shipped(member) for member in _family(name))
+
+
+def _is_shipped(network: str) -> bool:
     try:
-        entry = read_manifest().get(name)
+        entry = read_manifest().get(network)
     except InputError:
         return False
-    path = models_directory() / next(iter(entry.files), "") if entry else None
-    return NETWORKS[name].network is not None and path is not None and path.is_file()
+    path = entry.path(".safetensors") if entry else None
+    return NETWORKS[network].network is not None and path is not None and path.is_file()
+
+
+def _family(name: str) -> tuple[str, ...]:
+    """The networks that may stand behind a name: first the one to take where there is a choice."""
+    return (COMPACT[name], name) if name in COMPACT else (name,)
 
 
 def load_model(
@@ -74,8 +87,11 @@ def load_model(
     """Load a fusion method, ready to fuse.
 
     Args:
-        name: `caf`, `epofusion`, `dfvo`, or a classical `guided`, `average`, `rgb`, `thermal`.
-        weights: a file (`.safetensors`, `.onnx`, `.engine`), a name from the manifest, or None for the shipped ones.
+        name: `caf`, `epofusion`, `dfvo`, one of these with `-s` for its compact configuration, or a classical `guided`,
+            `average`, `rgb`, `thermal`.
+        weights: a file (`.safetensors`, `.onnx`, `.engine`), a name from the manifest, or None for the shipped ones:
+            those of the compact configuration where there are any. The paper configuration has the plain name in the
+            manifest, as in `load_model("caf", "caf")`. `FusionModel.name` says which one it is.
         device: `auto` (the first GPU, else the CPU), `cpu`, `cuda`, `cuda:N`.
         backend: `auto` (torch on a GPU, ONNX Runtime on a CPU), `torch`, `onnx`, `tensorrt`.
         precision: `auto` (fp16 on a GPU, fp32 on a CPU), `fp32`, `fp16`, `bf16`.
@@ -90,14 +106,13 @@ def load_model(
         if weights:
             raise InputError(f"{name}: has no weights, but {str(weights)!r} was given; leave it out")
         return FusionModel(name, CLASSICAL[name]())
-    spec = NETWORKS[name]
-    if spec.network is None or (weights is None and not is_available(name)):
-        raise ModelUnavailableError(f"{name}: has no weights yet; use one of {', '.join(_available())}")
-    path = find_weights(name, weights)
+    network, path = _find_network(name, weights)
+    spec = NETWORKS[network]
+    assert spec.network is not None
     choice = choose(_backend_for(path, backend), device, precision)
     made = _make_backend(path, spec.network, choice, threads)
     return FusionModel(
-        name,
+        network,
         made,
         multiple_of=spec.multiple_of,
         backend=made.name,
@@ -105,6 +120,22 @@ def load_model(
         precision=made.precision,
         weights=path,
     )
+
+
+def _find_network(name: str, weights: str | os.PathLike[str] | None) -> tuple[str, Path]:
+    """Which network of the name's family the weights are for, and their file."""
+    family = _family(name)
+    if weights is None:
+        shipped = [network for network in family if _is_shipped(network)]
+        if not shipped:
+            raise ModelUnavailableError(f"{name}: has no weights yet; use one of {', '.join(_available())}")
+        return shipped[0], find_weights(shipped[0], None)
+    entry = read_manifest().get(os.fspath(weights)) if not Path(weights).suffix else None
+    if entry is not None and entry.network in family:
+        return entry.network, find_weights(entry.network, weights)
+    path = find_weights(name, weights)
+    made_for = network_class_of(path)
+    return next((network for network in family if NETWORKS[network].network == made_for), name), path
 
 
 def _check_name(name: str) -> None:

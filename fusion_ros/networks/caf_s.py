@@ -53,12 +53,12 @@ class CAFSNet(nn.Module):
     * The head does not paint grey values through tanh but steers a blend of the two sources (`SourceSelection`), so
       that edges keep the sharpness of the image they come from.
 
-    `forward(visible, infrared)` takes two (N, 1, H, W) tensors in [0, 1], H and W multiples of 4. In eval mode it
+    `forward(visible, infrared)` takes two (N, 1, H, W) tensors in [0, 1], H and W multiples of 8. In eval mode it
     returns the fused luminance, (N, 1, H, W) in [0, 1]; in train mode a `CAFSOutput`.
     """
 
     config_class: ClassVar[type] = CAFSConfig
-    multiple_of: ClassVar[int] = 4
+    multiple_of: ClassVar[int] = 8
 
     def __init__(self, config: CAFSConfig | None = None) -> None:
         super().__init__()

@@ -179,9 +179,9 @@ class EPOFusionSNet(nn.Module):
         self.selection = SourceSelection(detail)
 
     def forward_with_guidance(self, visible: Tensor, infrared: Tensor) -> tuple[Tensor, Tensor]:
-        """The fused image and the guidance, each (N, 1, H, W) in [0, 1] (probability of an over-exposed object)."""
+        """The fused image, (N, 1, H, W), and the guidance, (N, 1, H/4, W/4): probability of an over-exposed object."""
         fused, guidance, _ = self._compute(visible, infrared)
-        return fused, upsample(guidance.softmax(dim=1)[:, 1:], 4)
+        return fused, guidance.softmax(dim=1)[:, 1:]
 
     def forward(self, visible: Tensor, infrared: Tensor) -> Tensor | EPOFusionSOutput:
         output = self._compute(visible, infrared)

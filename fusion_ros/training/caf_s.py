@@ -23,6 +23,7 @@ class Config:
     data: PairsConfig = section(PairsConfig, "data")
     loss: FidelityWeights = section(FidelityWeights, "loss")
     trainer: TrainerConfig = section(TrainerConfig, "")
+    start: str = setting("", "safetensors file whose weights to start from; empty for random ones")
     validation_pairs: int = setting(12, "validation pairs that are fused and measured, spread over the sets", minimum=1)
 
 

@@ -23,6 +23,7 @@ from fusion_ros.training.trainer import TrainerConfig, TrainingResult
 
 BRIGHTNESS_WINDOW = 15
 BRIGHTEST = 0.95
+LARGEST_GAIN = 4.0
 # Sobel magnitude (per pixel, images in [0, 1]) below which a place counts as flat.
 FLAT = 0.006
 
@@ -54,6 +55,7 @@ class Config:
     loss: FidelityWeights = section(FidelityWeights, "loss")
     darkness: DarknessWeights = section(DarknessWeights, "darkness")
     trainer: TrainerConfig = section(TrainerConfig, "")
+    start: str = setting("", "safetensors file whose weights to start from; empty for random ones")
     validation_pairs: int = setting(12, "validation pairs that are fused and measured, spread over the sets", minimum=1)
 
 
@@ -61,6 +63,16 @@ def local_brightness(image: Tensor) -> Tensor:
     """Mean of a 15x15 window around each pixel: (N, 1, H, W) in and out."""
     size = BRIGHTNESS_WINDOW
     return functional.avg_pool2d(image, size, stride=1, padding=size // 2, count_include_pad=False)
+
+
+def brightened(image: Tensor, exponent: float) -> Tensor:
+    """What an image should look like in light: local brightness b becomes b^exponent, contrast grows along.
+
+    At most `LARGEST_GAIN` times, and never beyond 1. (N, 1, H, W) in and out; no gradient flows through.
+    """
+    with torch.no_grad():
+        gain = local_brightness(image).clamp_min(1e-4) ** (exponent - 1.0)
+        return (image * gain.clamp(1.0, LARGEST_GAIN)).clamp(0.0, 1.0)
 
 
 def darkness_terms(output: Any, batch: Mapping[str, Tensor], exponent: float) -> dict[str, Tensor]:
@@ -72,7 +84,7 @@ def darkness_terms(output: Any, batch: Mapping[str, Tensor], exponent: float) ->
         exponent: local brightness b of the noiseless visible image should become b^exponent.
     """
     fused, noiseless, infrared = output.fused.float(), batch["noiseless"], batch["infrared"]
-    target = local_brightness(noiseless).clamp_min(1e-4) ** exponent
+    target = local_brightness(brightened(noiseless, exponent))
     wanted = torch.maximum(target, local_brightness(infrared))
     slopes = torch.maximum(gradient_magnitude(noiseless), gradient_magnitude(infrared))
     flat = (slopes < FLAT).to(fused.dtype)
@@ -94,7 +106,8 @@ def train(config: Config, out: Path, resume: bool) -> TrainingResult:
 
     def loss(network: nn.Module, batch: Mapping[str, Tensor], _step: int) -> tuple[Tensor, dict[str, Tensor]]:
         output = network(batch["visible"], batch["infrared"])
-        total, terms = fidelity_loss(output.fused.float(), batch["noiseless"], batch["infrared"], config.loss)
+        wanted = brightened(batch["noiseless"], weights.exponent)
+        total, terms = fidelity_loss(output.fused.float(), wanted, batch["infrared"], config.loss)
         added = darkness_terms(output, batch, weights.exponent)
         for name, term in added.items():
             total = total + getattr(weights, name) * term

@@ -46,6 +46,7 @@ class Config:
     loss: FidelityWeights = section(FidelityWeights, "loss")
     overexposed: OverexposedWeights = section(OverexposedWeights, "overexposed")
     trainer: TrainerConfig = section(TrainerConfig, "")
+    start: str = setting("", "safetensors file whose weights to start from; empty for random ones")
     validation_pairs: int = setting(12, "validation pairs that are fused and measured, spread over the sets", minimum=1)
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from fusion_ros.configuration import validate, values_of
+from fusion_ros.fusion.network_loading import load_network
 from fusion_ros.training.data.pairs import Pair, PairsConfig, RandomCrops, load_sets
 from fusion_ros.training.trainer import Trainer, TrainerConfig, TrainingResult
 from fusion_ros.training.validation import FusionValidation
@@ -68,7 +69,7 @@ def train_fusion(
     """Train a fusion network into the folder `out`; see `Trainer`.
 
     Args:
-        config: has `data`, `trainer` and `validation_pairs`.
+        config: has `data`, `trainer`, `start` and `validation_pairs`.
         make_network: builds the network once the seed is set.
         loss: see `FusionTask`.
         crops: class of the training set.
@@ -84,5 +85,9 @@ def train_fusion(
     np.random.seed(trainer.seed)  # noqa: NPY002  (what libraries below draw from)
     training, held_out = load_sets(config.data)
     validation = FusionValidation(held_out, config.validation_pairs)
-    task = FusionTask(make_network(), loss, crops, config.data, training, validation)
+    network = make_network()
+    if config.start:
+        trained = load_network(Path(config.start), type(network).__name__)
+        network.load_state_dict(trained.state_dict())
+    task = FusionTask(network, loss, crops, config.data, training, validation)
     return Trainer(task, trainer, dict(values_of(config)), out, resume).run()

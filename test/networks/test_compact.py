@@ -11,7 +11,7 @@ from fusion_ros.networks.epofusion_s import saturation
 from fusion_ros.networks.source_selection import SourceSelection, detail_of, soft_clamp
 
 NAMES = ("CAFSNet", "DFVOSNet", "EPOFusionSNet")
-PREFERENCE, BY_INTENSITY, BY_DETAIL, VISIBLE_GAIN, INFRARED_GAIN, RESIDUAL = range(6)
+PREFERENCE, BY_INTENSITY, BY_SHARPNESS, VISIBLE_GAIN, INFRARED_GAIN, BASE_PREFERENCE, BASE_BY_INTENSITY, TONE = range(8)
 
 
 def made(name):
@@ -49,8 +49,11 @@ def test_untrained_network_averages_and_more_or_less_so_in_dfvo_s(name):
     if name == "CAFSNet":
         torch.testing.assert_close(fused, 0.5 * (visible + infrared))
     else:
-        # The guidance or the illumination already pulls; the result stays between the sources' lifted extremes.
-        assert ((fused >= torch.minimum(visible, infrared) - 1e-6) & (fused <= 1)).all()
+        # Saturation or illumination already pull; with base and detail of their own shares, single pixels may leave
+        # the sources' range, but not many and not by much.
+        below = (torch.minimum(visible, infrared) - fused).clamp_min(0)
+        assert below.mean() < 0.01
+        assert 0 <= fused.min() <= fused.max() <= 1
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -102,15 +105,18 @@ def selection_with(**controls):
 
 def test_strong_intensity_contrast_gives_the_maximum():
     visible, infrared = images(16, 16)
-    fused, _ = selection_with(by_intensity=1e4)(torch.zeros(1, 1, 8, 8), visible, infrared)
-    torch.testing.assert_close(fused, torch.maximum(visible, infrared), atol=1e-3, rtol=0)
+    # One source brighter everywhere, so that base and detail agree on it.
+    visible = 0.5 + 0.4 * visible
+    infrared = 0.4 * infrared
+    fused, _ = selection_with(by_intensity=1e4, base_by_intensity=1e4)(torch.zeros(1, 1, 8, 8), visible, infrared)
+    torch.testing.assert_close(fused, visible, atol=1e-3, rtol=0)
 
 
 def test_strong_detail_contrast_gives_the_sharper_source():
     visible = torch.zeros(1, 1, 16, 16)
     visible[..., ::2] = 1.0
     infrared = torch.full((1, 1, 16, 16), 0.3)
-    fused, weight = selection_with(by_detail=1e4)(torch.zeros(1, 1, 8, 8), visible, infrared)
+    fused, weight = selection_with(by_sharpness=1e4, base_preference=50.0)(torch.zeros(1, 1, 8, 8), visible, infrared)
     assert weight.min() > 0.99
     torch.testing.assert_close(fused, visible)
 
@@ -118,9 +124,32 @@ def test_strong_detail_contrast_gives_the_sharper_source():
 def test_preference_and_offset_choose_a_source():
     visible, infrared = images(16, 16)
     features = torch.zeros(1, 1, 8, 8)
-    torch.testing.assert_close(selection_with(preference=50.0)(features, visible, infrared)[0], visible)
-    pulled = selection_with(preference=50.0)(features, visible, infrared, torch.full((1, 1, 16, 16), -100.0))
+    visible_only = selection_with(preference=50.0, base_preference=50.0)
+    torch.testing.assert_close(visible_only(features, visible, infrared)[0], visible)
+    pulled = visible_only(features, visible, infrared, torch.full((1, 1, 16, 16), -100.0))
     torch.testing.assert_close(pulled.fused, infrared)
+
+
+def test_the_base_changes_slowly():
+    """Flat sources and a choice that flips in the middle: the detail has no say, the base takes two dozen pixels."""
+    module = SourceSelection(1).eval()
+    with torch.no_grad():
+        module.controls.weight[[PREFERENCE, BASE_PREFERENCE]] = 3.0
+    features = torch.ones(1, 1, 32, 32)
+    features[..., 16:] = -1.0
+    visible, infrared = torch.full((1, 1, 64, 64), 0.8), torch.full((1, 1, 64, 64), 0.2)
+    with torch.no_grad():
+        fused, _ = module(features, visible, infrared)
+    # sigmoid(3) = .953
+    assert float(fused[0, 0, 0, 0]) == pytest.approx(0.2 + 0.6 * 0.953, abs=1e-3)
+    assert float(fused[0, 0, 0, -1]) == pytest.approx(0.8 - 0.6 * 0.953, abs=1e-3)
+    assert fused.diff(dim=-1).abs().max() < 0.05
+
+
+def test_tone_shifts_the_base():
+    visible, infrared = (0.4 + 0.2 * image for image in images(16, 16))
+    fused, _ = selection_with(tone=0.2)(torch.zeros(1, 1, 8, 8), visible, infrared)
+    torch.testing.assert_close(fused, 0.5 * (visible + infrared) + 0.5 * torch.tanh(torch.tensor(0.2)))
 
 
 def test_gain_adds_the_detail_of_its_source():

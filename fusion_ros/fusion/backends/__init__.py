@@ -33,6 +33,12 @@ class Backend(Protocol):
         """Fuse two (H, W) float32 images in [0, 1], sides already multiples of what the network needs."""
         ...
 
+    def with_guidance(
+        self, visible: NDArray[np.float32], infrared: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """The same, and the guidance, (h, w) float32 in [0, 1], where the network predicts one and the file has it."""
+        ...
+
 
 @dataclass(frozen=True)
 class BackendChoice:

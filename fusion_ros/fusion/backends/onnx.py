@@ -51,10 +51,24 @@ class OnnxBackend:
         self._inputs = [value.name for value in self._session.get_inputs()]
         if self._inputs != ["visible", "infrared"]:
             raise InputError(f"{model}: has inputs {self._inputs}; a fusion network has 'visible' and 'infrared'")
+        self._has_guidance = "guidance" in [value.name for value in self._session.get_outputs()]
 
     def __call__(self, visible: NDArray[np.float32], infrared: NDArray[np.float32]) -> NDArray[np.float32]:
+        return self._run(["fused"], visible, infrared)[0]
+
+    def with_guidance(
+        self, visible: NDArray[np.float32], infrared: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        if not self._has_guidance:
+            return self(visible, infrared), None
+        fused, guidance = self._run(["fused", "guidance"], visible, infrared)
+        return fused, guidance
+
+    def _run(
+        self, outputs: list[str], visible: NDArray[np.float32], infrared: NDArray[np.float32]
+    ) -> list[NDArray[np.float32]]:
         feed = {"visible": visible[None, None], "infrared": infrared[None, None]}
-        return np.asarray(self._session.run(["fused"], feed)[0][0, 0], np.float32)
+        return [np.asarray(output[0, 0], np.float32) for output in self._session.run(outputs, feed)]
 
 
 def _providers(device: str) -> list[Any]:

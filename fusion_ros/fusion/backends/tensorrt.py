@@ -69,27 +69,37 @@ class TensorRTBackend:
         self.device = device
         self.precision = precision
         self._logger = self._tensorrt.Logger(self._tensorrt.Logger.ERROR)
-        self._contexts: dict[tuple[int, int], Any] = {}
+        self._contexts: dict[tuple[int, int], tuple[Any, Any]] = {}
         self._stream = torch.cuda.Stream(device)
         self._fixed_engine = weights if weights.suffix == ".engine" else None
         self._onnx = None if self._fixed_engine else onnx_for(weights, network, precision)
         self._onnx_sha256 = sha256_of(self._onnx) if self._onnx else ""
 
     def __call__(self, visible: NDArray[np.float32], infrared: NDArray[np.float32]) -> NDArray[np.float32]:
+        return self.with_guidance(visible, infrared)[0]
+
+    def with_guidance(
+        self, visible: NDArray[np.float32], infrared: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
         torch = self._torch
         shape = (visible.shape[0], visible.shape[1])
         with torch.cuda.device(self.device), torch.cuda.stream(self._stream):
-            context = self._context(shape)
+            context, engine = self._context(shape)
             images = [torch.from_numpy(np.ascontiguousarray(image)).to(self.device) for image in (visible, infrared)]
-            fused = torch.empty(shape, dtype=torch.float32, device=self.device)
-            for name, tensor in zip((*_INPUTS, "fused"), (*images, fused), strict=True):
+            outputs = {"fused": torch.empty(shape, dtype=torch.float32, device=self.device)}
+            # TensorRT runs only where every output has an address, wanted or not.
+            if "guidance" in [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]:
+                size = tuple(context.get_tensor_shape("guidance"))[-2:]
+                outputs["guidance"] = torch.empty(size, dtype=torch.float32, device=self.device)
+            for name, tensor in (*zip(_INPUTS, images, strict=True), *outputs.items()):
                 context.set_tensor_address(name, tensor.data_ptr())
             if not context.execute_async_v3(self._stream.cuda_stream):
                 raise JobError(f"backend 'tensorrt': the engine for {shape} did not run")
             self._stream.synchronize()
-            return np.asarray(fused.cpu().numpy(), np.float32)
+            made = {name: np.asarray(tensor.cpu().numpy(), np.float32) for name, tensor in outputs.items()}
+        return made["fused"], made.get("guidance")
 
-    def _context(self, shape: tuple[int, int]) -> Any:
+    def _context(self, shape: tuple[int, int]) -> tuple[Any, Any]:
         if shape not in self._contexts:
             path = self._fixed_engine or self._engine_for(shape)
             engine = self._tensorrt.Runtime(self._logger).deserialize_cuda_engine(path.read_bytes())
@@ -101,7 +111,7 @@ class TensorRTBackend:
                     raise InputError(f"{path}: the engine was not built for images of {shape[1]}x{shape[0]}")
             # The context does not keep its engine alive by itself in every version.
             self._contexts[shape] = context, engine
-        return self._contexts[shape][0]
+        return self._contexts[shape]
 
     def _engine_for(self, shape: tuple[int, int]) -> Path:
         assert self._onnx is not None

@@ -32,5 +32,15 @@ class TorchBackend:
             fused = self._module(self._tensor(visible), self._tensor(infrared))
             return np.asarray(fused[0, 0].float().cpu().numpy(), np.float32)
 
+    def with_guidance(
+        self, visible: NDArray[np.float32], infrared: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        both = getattr(self._module, "forward_with_guidance", None)
+        if both is None:
+            return self(visible, infrared), None
+        with torch.inference_mode():
+            fused, guidance = both(self._tensor(visible), self._tensor(infrared))
+        return tuple(np.asarray(image[0, 0].float().cpu().numpy(), np.float32) for image in (fused, guidance))  # type: ignore[return-value]
+
     def _tensor(self, image: NDArray[np.float32]) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(image))[None, None].to(self.device, self._dtype)

@@ -36,8 +36,7 @@ class DarkCrops(RandomCrops):
             seed = int(random.integers(2**63))
             noisy, silent = DarknessConfig(), replace(DarknessConfig(), shot_noise=0.0, read_noise=0.0)
             # One seed for both: the same exposure, cast and gamma.
-            visible, noiseless = (darken(visible, np.random.default_rng(seed), config)
-                                  for config in (noisy, silent))
+            visible, noiseless = (darken(visible, np.random.default_rng(seed), config) for config in (noisy, silent))
         return {
             "visible": torch.from_numpy(luminance(visible))[None],
             "noiseless": torch.from_numpy(luminance(noiseless))[None],

@@ -26,7 +26,9 @@ class GlareConfig:
     weakest: float = setting(1.0, "lowest peak of a spot, as a share of full scale", minimum=0.1, maximum=4.0)
     strongest: float = setting(1.6, "highest peak of a spot, as a share of full scale", minimum=0.1, maximum=4.0)
     spots: int = setting(2, "at most so many spots on an image, at least one", minimum=1, maximum=16)
-    smallest: float = setting(0.06, "smallest sigma of a spot, as a share of the short side", minimum=0.005, maximum=1.0)
+    smallest: float = setting(
+        0.06, "smallest sigma of a spot, as a share of the short side", minimum=0.005, maximum=1.0
+    )
     largest: float = setting(0.22, "largest sigma of a spot, as a share of the short side", minimum=0.005, maximum=1.0)
     yellowish: float = setting(0.5, "share of spots that are yellowish instead of white", minimum=0.0, maximum=1.0)
     veil: float = setting(0.3, "share of images with a glow over the whole of them besides", minimum=0.0, maximum=1.0)
