@@ -236,6 +236,9 @@ class FusionNode(StreamNode[FusionNodeConfig, Arrival]):
         """Forget what waits and what depends on the past."""
         self._synchroniser_reset()
         self._forget_past()
+        for chosen in self._inputs.values():
+            # Or the time that was skipped would count as silence.
+            chosen.restart()
 
     def _forget_past(self) -> None:
         self._last = None

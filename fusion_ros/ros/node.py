@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.clock import Clock, ClockType, JumpThreshold
+from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import QoSProfile
@@ -288,12 +288,10 @@ class StreamNode(LifecycleNode, Generic[ConfigT, ItemT]):
             self.health.failed(f"{type(error).__name__}: {error}")
             self.log_sometimes("error", f"failed {type(error).__name__}", traceback.format_exc())
 
-    def _on_clock_jump(self, _jump: object) -> None:
-        self.time_jumped()
-
-    def time_jumped(self) -> None:
-        """Count a time jump and forget the past."""
-        self.health.jumped(time.monotonic_ns())
+    def _on_clock_jump(self, jump: TimeJump) -> None:
+        # Simulated time stands at 0 until the first /clock: that one is a beginning.
+        if self.get_clock().now().nanoseconds != jump.delta.nanoseconds:
+            self.health.jumped(time.monotonic_ns())
         self.clear_waiting("time jump")
         self.on_time_jump()
 
