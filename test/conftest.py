@@ -12,7 +12,10 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 # What a ROS workspace needs of this repository.
-PACKAGED = ("fusion_ros", "launch", "config", "models", "resource", "package.xml", "setup.py", "setup.cfg", "LICENSE")
+PACKAGED = (
+    *("fusion_ros", "launch", "config", "models", "interfaces", "resource"),
+    *("package.xml", "setup.py", "setup.cfg", "LICENSE"),
+)
 
 
 @pytest.fixture(scope="session")
