@@ -7,6 +7,7 @@ between two frames. What the store holds and what the node does thus never diffe
 from __future__ import annotations
 
 import contextlib
+import difflib
 import sys
 import threading
 import traceback
@@ -19,6 +20,7 @@ from rclpy.parameter import Parameter
 
 from fusion_ros.configuration import Setting, Value, configure, settings_of
 from fusion_ros.errors import InputError
+from fusion_ros.ros.parameters import NODE_CONFIGS
 
 ConfigT = TypeVar("ConfigT")
 
@@ -61,6 +63,7 @@ class ParameterStore(Generic[ConfigT]):
         self._raw: tuple[object, ...] = ()
         self._config: ConfigT = self._config_at_start()
         node.add_on_set_parameters_callback(self._on_set)
+        self._warn_of_unknown_overrides()
 
     @property
     def config(self) -> ConfigT:
@@ -97,6 +100,17 @@ class ParameterStore(Generic[ConfigT]):
             self.refused[name] = str(error)
             value = found.default
         self._node.declare_parameter(name, _stored(value), descriptor(found), ignore_override=True)
+
+    def _warn_of_unknown_overrides(self) -> None:
+        # What is given on the command line goes to every node of a process, so other nodes' parameters are no mistake.
+        known = {found.name for table in NODE_CONFIGS.values() for found in settings_of(table)} | set(self._names)
+        for name in getattr(self._node, "_parameter_overrides", ()):
+            # Those of quality of service are declared with their publishers and subscriptions.
+            if name in known or name.startswith("qos_overrides.") or self._node.has_parameter(name):
+                continue
+            close = difflib.get_close_matches(name, self._names, 1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            self._node.get_logger().warning(f"{name}: there is no such parameter, its value is ignored{hint}")
 
     def _config_at_start(self) -> ConfigT:
         try:

@@ -75,6 +75,14 @@ def test_a_change_that_fails_is_refused_and_nothing_is_raised(make):
     assert store.config == Config()
 
 
+def test_a_misspelt_parameter_is_said_and_those_of_other_nodes_are_not(make, capfd):
+    make(slopp=0.5, exit_at_end=False, **{"qos_overrides./rgb/image.subscription.depth": 1})
+    log = capfd.readouterr().err
+    assert "slopp: there is no such parameter, its value is ignored; did you mean slop?" in log
+    assert "exit_at_end" not in log
+    assert "qos_overrides" not in log
+
+
 def test_half_of_a_change_is_not_read(make):
     node, store = make()
     read = []
