@@ -41,7 +41,7 @@ class DarknessWeights:
     brightness: float = _weight(2.0, "L1 of the fused image's local brightness to the target or the infrared's")
     saturation: float = _weight(5.0, "mean excess over .95")
     flatness: float = _weight(5.0, "Sobel magnitude of the fused image where both sources are flat but for noise")
-    correlation: float = _weight(0.5, "1 - mean correlation with both sources")
+    correlation: float = _weight(2.0, "1 - mean correlation with both sources")
     infrared: float = _weight(0.2, "L1 of the infrared reconstruction")
     mutual_gradient: float = _weight(0.135, "illumination has strong edges or none")
     smoothness: float = _weight(0.05, "illumination is smooth where the visible image is")

@@ -34,7 +34,7 @@ class OverexposedWeights:
 
     gradient: float = _weight(20.0, "L1 between fused and infrared gradients, with their signs (Eq. 13, gamma = 1)")
     intensity: float = _weight(0.3, "L1 to the half-and-half image (Eq. 11)")
-    saturation: float = _weight(10.0, "mean excess over .94")
+    saturation: float = _weight(40.0, "mean excess over .94")
     guidance: float = _weight(0.4, "phi: cross-entropy of the guidance (Eq. 14)")
 
 

@@ -23,6 +23,8 @@ from fusion_ros.training.losses.terms import SSIM_K1, SSIM_K2, gaussian_window, 
 VIF_WINDOWS = (17, 9, 5, 3)
 VIF_NOISE = 2.0
 EPSILON = 1e-10
+# A source with less than this (natural logarithm, by pixel of the coarsest scale) has nothing to be faithful to.
+LEAST_INFORMATION = 0.05
 # Flat pixels have no direction; below this Sobel strength (grey levels) the angle's gradient is noise.
 WEAKEST_EDGE = 1.0
 FALSE_EDGE_SCALES = (4, 8)
@@ -66,14 +68,16 @@ def blurred(images: Tensor, size: int, sigma: float, step: int = 1) -> Tensor:
 
 
 def visual_information_fidelity(reference: Tensor, distorted: Tensor) -> Tensor:
-    """Pixel-domain VIF (Sheikh and Bovik 2006) of a batch, pooled over all its pixels: a scalar.
+    """Pixel-domain VIF (Sheikh and Bovik 2006) of each sample: (N,).
+
+    By sample, not pooled over the batch, where a night street would weigh nothing beside a sunlit one.
 
     Args:
         reference: (N, C, H, W) in [0, 1]; H and W at least 41.
         distorted: the same shape.
     """
     reference, distorted = 255.0 * reference, 255.0 * distorted
-    kept = there_was = reference.new_zeros(())
+    kept = there_was = reference.new_zeros(len(reference))
     for scale, size in enumerate(VIF_WINDOWS):
         sigma = size / 5
         if scale:
@@ -87,9 +91,9 @@ def visual_information_fidelity(reference: Tensor, distorted: Tensor) -> Tensor:
         flat = variance_r < 1e-4
         gain = torch.where(flat, torch.zeros_like(gain), gain)
         noise = (variance_d - gain * covariance).clamp_min(EPSILON)
-        kept = kept + torch.log1p(gain**2 * variance_r / (noise + VIF_NOISE)).sum()
-        there_was = there_was + torch.log1p(variance_r / VIF_NOISE).sum()
-    return kept / there_was.clamp_min(EPSILON)
+        kept = kept + torch.log1p(gain**2 * variance_r / (noise + VIF_NOISE)).flatten(1).sum(dim=1)
+        there_was = there_was + torch.log1p(variance_r / VIF_NOISE).flatten(1).sum(dim=1)
+    return kept / there_was.clamp_min(LEAST_INFORMATION * reference[0].numel())
 
 
 def structural_similarity(sources: tuple[Tensor, Tensor], fused: Tensor) -> Tensor:
@@ -109,14 +113,14 @@ def structural_similarity(sources: tuple[Tensor, Tensor], fused: Tensor) -> Tens
 
 
 def preserved_edges(sources: tuple[Tensor, Tensor], fused: Tensor) -> Tensor:
-    """Qabf (Xydeas and Petrovic 2000) of a batch, pooled over its pixels: a scalar, 0 to .975.
+    """Qabf (Xydeas and Petrovic 2000) of each sample: (N,), 0 to .975.
 
     The angle between two edges is taken from their gradients' products instead of a difference of arc tangents, so that
     it has no jump at vertical edges.
     """
     own_x, own_y = (255.0 * part for part in sobel(fused, normalised=False))
     own = torch.sqrt(own_x**2 + own_y**2 + EPSILON)
-    kept = there_was = fused.new_zeros(())
+    kept = there_was = fused.new_zeros(len(fused))
     for source in sources:
         along_x, along_y = (255.0 * part for part in sobel(source, normalised=False))
         strength = torch.sqrt(along_x**2 + along_y**2 + EPSILON)
@@ -126,8 +130,8 @@ def preserved_edges(sources: tuple[Tensor, Tensor], fused: Tensor) -> Tensor:
         turn = torch.atan2(cross + WEAKEST_EDGE * 1e-3, dot + WEAKEST_EDGE)
         alignment = 1 - turn / (math.pi / 2)
         preserved = 0.9994 * torch.sigmoid(15 * (ratio - 0.5)) * 0.9879 * torch.sigmoid(22 * (alignment - 0.8))
-        kept = kept + (preserved * strength).sum()
-        there_was = there_was + strength.sum()
+        kept = kept + (preserved * strength).flatten(1).sum(dim=1)
+        there_was = there_was + strength.flatten(1).sum(dim=1)
     return kept / there_was.clamp_min(EPSILON)
 
 
@@ -176,10 +180,10 @@ def fidelity_loss(
     parts: list[Tensor] = []
     if weights.vif:
         of_visible, of_infrared = (visual_information_fidelity(source, fused) for source in (visible, infrared))
-        terms["vif"] = of_visible + of_infrared
+        terms["vif"] = (of_visible + of_infrared).mean()
         parts.append(weights.vif * (2 - terms["vif"]))
     if weights.qabf:
-        terms["qabf"] = preserved_edges((visible, infrared), fused)
+        terms["qabf"] = preserved_edges((visible, infrared), fused).mean()
         parts.append(weights.qabf * (1 - terms["qabf"]))
     if weights.ssim:
         terms["ssim"] = structural_similarity((visible, infrared), fused)
