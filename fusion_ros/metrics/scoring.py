@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from fusion_ros.errors import InputError
 from fusion_ros.metrics import information, qabf, ssim, statistics, vif
+from fusion_ros.metrics.parallel import in_parallel
 from fusion_ros.metrics.profiles import METRICS, PROFILES, PSNR_OF_IDENTITY_DB, Profile
 
 if TYPE_CHECKING:
@@ -55,7 +57,7 @@ class FusionScorer:
         self.profile = find_profile(profile)
         self.visible, self.infrared = as_grey(visible, "visible"), as_grey(infrared, "infrared")
         self._check_size(self.infrared, "infrared")
-        self._visible, self._infrared = self._prepare(self.visible), self._prepare(self.infrared)
+        self._visible, self._infrared = self._prepare(self.visible, self.infrared)
 
     def _check_size(self, image: NDArray[np.uint8], name: str) -> None:
         if image.shape != self.visible.shape:
@@ -64,41 +66,61 @@ class FusionScorer:
                 "resizing here would hide lost resolution, bring all three to one grid first"
             )
 
-    def _prepare(self, image: NDArray[np.uint8]) -> _Prepared:
-        grey = image.astype(np.float64)
-        return _Prepared(
-            grey,
-            vif.VifPyramid(grey, self.profile.saturating_vif),
-            ssim.SsimMoments(grey, self.profile.ssim.window),
-            qabf.sobel_edges(image),
+    def _prepare(self, *images: NDArray[np.uint8]) -> list[_Prepared]:
+        profile = self.profile
+        greys = [image.astype(np.float64) for image in images]
+        parts = in_parallel(
+            [
+                job
+                for image, grey in zip(images, greys, strict=True)
+                for job in (
+                    partial(vif.VifPyramid, grey, profile.saturating_vif),
+                    partial(ssim.SsimMoments, grey, profile.ssim.window),
+                    partial(qabf.sobel_edges, image),
+                )
+            ]
         )
+        return [_Prepared(grey, *parts[3 * index : 3 * index + 3]) for index, grey in enumerate(greys)]
 
     def score(self, fused: Image) -> dict[str, float]:
         """The metrics of `METRICS` for one fused image, (H, W) uint8 of the sources' size."""
         image = as_grey(fused, "fused")
         self._check_size(image, "fused")
-        profile, a, b, f = self.profile, self._infrared, self._visible, self._prepare(image)
-        moments = statistics.Moments(a.grey, b.grey, f.grey)
-        mse = moments.mean_squared_error()
-        similarity = ssim.ssim(a.similarity, f.similarity, profile.ssim) + ssim.ssim(
-            b.similarity, f.similarity, profile.ssim
+        a, b, profile = self._infrared, self._visible, self.profile
+        (f,) = self._prepare(image)
+        parts: list[dict[str, float]] = in_parallel(
+            [
+                lambda: {"VIF a": vif.vif(a.pyramid, f.pyramid)},
+                lambda: {"VIF b": vif.vif(b.pyramid, f.pyramid)},
+                lambda: {"Qabf": qabf.qabf(a.edges, b.edges, f.edges, profile.qabf_equal_strength)},
+                lambda: {"SSIM a": ssim.ssim(a.similarity, f.similarity, profile.ssim)},
+                lambda: {"SSIM b": ssim.ssim(b.similarity, f.similarity, profile.ssim)},
+                lambda: self._of_grey_levels(image, f.grey),
+            ]
         )
-        values = {
+        values = {name: value for part in parts for name, value in part.items()}
+        similarity = values["SSIM a"] + values["SSIM b"]
+        values["SSIM"] = similarity / 2.0 if profile.ssim.mean else similarity
+        values["VIF"] = values["VIF a"] + values["VIF b"]
+        return {name: values[name] for name in METRICS}
+
+    def _of_grey_levels(self, image: NDArray[np.uint8], grey: NDArray[np.float64]) -> dict[str, float]:
+        """The metrics of histograms, moments and first differences, which cost little each."""
+        profile = self.profile
+        moments = statistics.Moments(self._infrared.grey, self._visible.grey, grey)
+        mse = moments.mean_squared_error()
+        return {
             "EN": information.entropy(image),
             "MI": information.mutual_information(self.infrared, image, profile.mi_in_nats)
             + information.mutual_information(self.visible, image, profile.mi_in_nats),
-            "VIF": vif.vif(a.pyramid, f.pyramid) + vif.vif(b.pyramid, f.pyramid),
-            "Qabf": qabf.qabf(a.edges, b.edges, f.edges, profile.qabf_equal_strength),
-            "SSIM": similarity / 2.0 if profile.ssim.mean else similarity,
             "SF": statistics.spatial_frequency(image) / (255.0 if profile.unit_scale_sf else 1.0),
-            "SD": statistics.standard_deviation(f.grey, profile.saturating_sd),
+            "SD": statistics.standard_deviation(grey, profile.saturating_sd),
             "AG": statistics.average_gradient(image, profile.ag_interior),
             "CC": moments.correlation_coefficient(),
             "SCD": moments.sum_of_correlations_of_differences(),
-            "PSNR": _psnr(profile, mse, f.grey),
+            "PSNR": _psnr(profile, mse, grey),
             "MSE": mse / 255.0**2 if profile.unit_scale_mse else mse,
         }
-        return {name: values[name] for name in METRICS}
 
 
 class _Prepared:
