@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fusion_ros.configuration import section, setting, validate
-from fusion_ros.errors import InputError, JobError
+from fusion_ros.errors import InputError
 from fusion_ros.metrics.detection import average_precision
 from fusion_ros.perception.detector import Detector, DetectorConfig
 from fusion_ros.perception.ultralytics_environment import import_ultralytics
@@ -19,6 +19,7 @@ from fusion_ros.training.data.simulated_pairs import SimulationConfig, simulate_
 from fusion_ros.training.sensor_mix import INPUTS, SensorMixConfig, mix
 from fusion_ros.training.trainer import TrainingResult
 from fusion_ros.training.yolo_export import export_onnx
+from fusion_ros.training.yolo_run import check_start, epochs_done, run_trainer
 from fusion_ros.types import Detections
 
 WEIGHTS_NAME = "detector.onnx"
@@ -75,7 +76,7 @@ def train(config: Config, out: Path, resume: bool) -> TrainingResult:
     weights = export_onnx(checkpoint, out / WEIGHTS_NAME, config.image_size)
     scores = score(Detector(DetectorConfig(weights=str(weights), confidence=LOWEST_CONFIDENCE)), validation)
     metrics = {f"mAP50 {kind}": values["mAP50"] for kind, values in scores.items()}
-    steps = config.epochs * -(-len(training) * config.views // config.batch)
+    steps = epochs_done(out) * -(-len(training) * config.views // config.batch)
     return TrainingResult(step=steps, finished=True, weights=weights, metrics=metrics)
 
 
@@ -88,11 +89,7 @@ def fit(
         InputError: there is nothing to resume or to start from.
         JobError: training did not leave a checkpoint.
     """
-    checkpoint = out / "weights" / "last.pt"
-    if resume and not checkpoint.is_file():
-        raise InputError(f"{checkpoint}: no such file; there is nothing to resume, start without --resume")
-    if config.init and not Path(config.init).is_file():
-        raise InputError(f"init: {config.init} is no file; name a checkpoint to start from, or none")
+    check_start(out, config.init, resume)
     import_ultralytics()
     from fusion_ros.training.detector_trainer import PairDetectionTrainer
 
@@ -104,20 +101,7 @@ def fit(
         mix=config.mix,
         threads=config.threads,
     )
-    arguments = {
-        **_arguments(out, config),
-        "model": str(checkpoint) if resume else config.network,
-        "resume": str(checkpoint) if resume else False,
-        "pretrained": config.init or False,
-    }
-    try:
-        trainer_class(overrides=arguments).train()
-    except AssertionError as error:
-        # ultralytics' way of saying that a finished run has nothing left to train.
-        raise InputError(f"{checkpoint}: cannot be resumed: {error}") from error
-    if not checkpoint.is_file():
-        raise JobError(f"{out}: training ended without a checkpoint")
-    return checkpoint
+    return run_trainer(trainer_class, out, config.network, config.init, resume, _settings(config))
 
 
 def score(detector: Detector, pairs: list[LabelledPair]) -> dict[str, dict[str, float]]:
@@ -137,39 +121,18 @@ def _as_detections(pair: LabelledPair) -> Detections:
     return Detections(pair.xyxy, certain, pair.class_id, dict(enumerate(CLASS_NAMES)))
 
 
-def _arguments(out: Path, config: Config) -> dict[str, object]:
+def _settings(config: Config) -> dict[str, object]:
     return {
-        "data": "pairs.yaml",  # never read: the trainer has the pairs
-        "project": str(out.resolve().parent),
-        "name": out.name,
-        "exist_ok": True,
         "imgsz": config.crop,
         "batch": config.batch,
-        "nbs": config.batch,  # step on every batch: steps are what a short training lacks
         "epochs": config.epochs,
         "time": config.minutes / 60 or None,
-        "optimizer": "AdamW",
         "lr0": config.learning_rate,
-        "lrf": 0.02,
-        "cos_lr": True,
-        "weight_decay": 0.01,
-        "warmup_epochs": 0.5,
-        "warmup_bias_lr": 0.0,
         # The crops vary place and size already.
         "mosaic": 0.0,
         "scale": 0.0,
         "translate": 0.0,
-        "hsv_h": 0.015,
-        "hsv_s": 0.5,
-        "hsv_v": 0.3,
-        "amp": False,
-        "plots": False,
-        "save": True,
-        "val": False,
-        "patience": 0,
         "seed": config.seed,
-        "deterministic": True,
-        "workers": 0,
         "device": config.device,
         "max_det": 100,
     }

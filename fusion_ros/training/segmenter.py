@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from fusion_ros.configuration import section, setting, validate
-from fusion_ros.errors import InputError, JobError
+from fusion_ros.errors import InputError
 from fusion_ros.metrics.segmentation import intersection_over_union
 from fusion_ros.perception.segmenter import Segmenter, SegmenterConfig
 from fusion_ros.perception.ultralytics_environment import import_ultralytics
@@ -24,6 +24,7 @@ from fusion_ros.training.data.simulated_pairs import SimulationConfig, simulate_
 from fusion_ros.training.sensor_mix import INPUTS, SensorMixConfig, mix
 from fusion_ros.training.trainer import TrainingResult
 from fusion_ros.training.yolo_export import export_onnx
+from fusion_ros.training.yolo_run import check_start, epochs_done, run_trainer
 
 WEIGHTS_NAME = "segmenter.onnx"
 
@@ -82,7 +83,7 @@ def train(config: Config, out: Path, resume: bool) -> TrainingResult:
     weights = export_onnx(checkpoint, out / WEIGHTS_NAME, config.image_size)
     scores = score(Segmenter(SegmenterConfig(weights=str(weights))), validation)
     metrics = {f"mIoU {kind}": values["mIoU"] for kind, values in scores.items()}
-    steps = config.epochs * -(-len(training) * config.views // config.batch)
+    steps = epochs_done(out) * -(-len(training) * config.views // config.batch)
     return TrainingResult(step=steps, finished=True, weights=weights, metrics=metrics)
 
 
@@ -95,11 +96,7 @@ def fit(
         InputError: there is nothing to resume or to start from.
         JobError: training did not leave a checkpoint.
     """
-    checkpoint = out / "weights" / "last.pt"
-    if resume and not checkpoint.is_file():
-        raise InputError(f"{checkpoint}: no such file; there is nothing to resume, start without --resume")
-    if config.init and not Path(config.init).is_file():
-        raise InputError(f"init: {config.init} is no file; name a checkpoint to start from, or none")
+    check_start(out, config.init, resume)
     import_ultralytics()
     from fusion_ros.training.segmenter_trainer import MaskedPairTrainer
 
@@ -111,20 +108,7 @@ def fit(
         mix=config.mix,
         threads=config.threads,
     )
-    arguments = {
-        **_arguments(out, config),
-        "model": str(checkpoint) if resume else config.network,
-        "resume": str(checkpoint) if resume else False,
-        "pretrained": config.init or False,
-    }
-    try:
-        trainer_class(overrides=arguments).train()
-    except AssertionError as error:
-        # ultralytics' way of saying that a finished run has nothing left to train.
-        raise InputError(f"{checkpoint}: cannot be resumed: {error}") from error
-    if not checkpoint.is_file():
-        raise JobError(f"{out}: training ended without a checkpoint")
-    return checkpoint
+    return run_trainer(trainer_class, out, config.network, config.init, resume, _settings(config))
 
 
 def score(segmenter: Segmenter, pairs: list[MaskedPair]) -> dict[str, dict[str, float]]:
@@ -143,38 +127,17 @@ def score(segmenter: Segmenter, pairs: list[MaskedPair]) -> dict[str, dict[str, 
     return scores
 
 
-def _arguments(out: Path, config: Config) -> dict[str, object]:
+def _settings(config: Config) -> dict[str, object]:
     return {
-        "data": "pairs.yaml",  # never read: the trainer has the pairs
-        "project": str(out.resolve().parent),
-        "name": out.name,
-        "exist_ok": True,
         "imgsz": config.crop,
         "batch": config.batch,
-        "nbs": config.batch,
         "epochs": config.epochs,
         "time": config.minutes / 60 or None,
-        "optimizer": "AdamW",
         "lr0": config.learning_rate,
-        "lrf": 0.02,
-        "cos_lr": True,
-        "weight_decay": 0.01,
-        "warmup_epochs": 0.5,
-        "warmup_bias_lr": 0.0,
         "mosaic": 0.5,
         "close_mosaic": 2,
         "scale": 0.4,
-        "hsv_h": 0.015,
-        "hsv_s": 0.5,
-        "hsv_v": 0.3,
         "cls_pw": config.class_balance,
-        "amp": False,
-        "plots": False,
-        "save": True,
-        "val": False,
-        "patience": 0,
         "seed": config.seed,
-        "deterministic": True,
-        "workers": 0,
         "device": config.device,
     }

@@ -50,8 +50,11 @@ def test_detector_training_ends_in_a_file_that_the_detector_loads(labelled_set: 
     assert loaded.input_size == 96
     # Weights are stored in half precision: 2.6 million parameters of 2 bytes.
     assert result.weights.stat().st_size < 6_000_000
+    assert result.step == 2  # 8 pairs in batches of 4
     with pytest.raises(InputError, match="cannot be resumed"):
         detector.train(config, tmp_path / "run", resume=True)
+    with pytest.raises(InputError, match="holds a run already"):
+        detector.train(config, tmp_path / "run", resume=False)
 
 
 def test_segmenter_training_ends_in_a_file_that_the_segmenter_loads(labelled_set: Path, tmp_path: Path) -> None:
