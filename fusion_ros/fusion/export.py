@@ -83,7 +83,7 @@ def export_onnx(weights: Path, network: str, target: Path, precision: str = "fp3
 
         def __init__(self, module: torch.nn.Module) -> None:
             super().__init__()
-            self.module = module
+            self.module: Any = module  # with more methods than torch.nn.Module declares
 
         def forward(self, visible: torch.Tensor, infrared: torch.Tensor) -> tuple[torch.Tensor, ...]:
             if guided:
