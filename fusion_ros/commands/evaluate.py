@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fusion_ros.configuration import configure, settings_of
+from fusion_ros.errors import JobError
 from fusion_ros.evaluation.config import EvaluationConfig
 
 
@@ -37,6 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="COCO boxes of these frames, or `bag` for the ground truth topics of the recording: adds mAP and mIoU",
     )
+    parser.add_argument(
+        "--gate", type=Path, metavar="FILE", help="YAML with limits; exit code 1 where one is not kept (for CI)"
+    )
     parser.add_argument("--resume", action="store_true", help="continue an interrupted run in DIR where it stopped")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON, and no progress")
 
@@ -45,7 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Evaluate, print the table and say where the report is.
 
     Raises:
-        InputError: the input, the modes, the range, the labels or the output cannot be used.
+        InputError: the input, the modes, the range, the labels, the gate or the output cannot be used.
+        JobError: a limit of the gate is not kept.
     """
     from fusion_ros.evaluation.run import evaluate
 
@@ -59,6 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
                 arguments.out,
                 config,
                 labels=arguments.labels,
+                gate=arguments.gate,
                 resume=arguments.resume,
                 progress=progress,
             )
@@ -70,8 +76,11 @@ def run(arguments: argparse.Namespace) -> int:
         raise
     if arguments.json:
         print(json.dumps({"out": str(arguments.out), **summary}, allow_nan=False))
-        return 0
-    _print_summary(summary, arguments.out)
+    else:
+        _print_summary(summary, arguments.out)
+    broken = [f"{v['limit']} (found {v['value']})" for v in summary.get("gate", []) if not v["kept"]]
+    if broken:
+        raise JobError(f"{len(broken)} of {len(summary['gate'])} limits are not kept: {'; '.join(broken)}")
     return 0
 
 

@@ -51,6 +51,8 @@ def evaluation_page(
         sections.insert(
             3, Section("perception", "Detection and segmentation", perception_part(summary, gallery, found))
         )
+    if "gate" in summary:
+        sections.insert(0, Section("gate", "Limits", _limits(summary)))
     return Page(
         title="Fusion modes compared",
         subtitle=f"{summary['input']}; profile {summary['profile']}: {profile.description}",
@@ -92,7 +94,15 @@ def _warnings(summary: Mapping[str, Any]) -> list[str]:
             f"{mode}: another mode stood in for {count} frames ({reason})."
             for reason, count in facts["stood_in"].items()
         ]
-    return notes
+    broken = [entry["limit"] for entry in summary.get("gate", []) if not entry["kept"]]
+    return notes + [f"Limit not kept: {limit}." for limit in broken]
+
+
+def _limits(summary: Mapping[str, Any]) -> Markup:
+    rows: list[list[Cell]] = [
+        [entry["limit"], entry["value"], "kept" if entry["kept"] else "NOT KEPT"] for entry in summary["gate"]
+    ]
+    return Table(["limit", "found", ""], rows).render()
 
 
 def _means(

@@ -20,6 +20,7 @@ from fusion_ros.evaluation.config import EvaluationConfig
 from fusion_ros.evaluation.contenders import BASELINES, Contenders, parse_modes
 from fusion_ros.evaluation.frames_file import FrameFacts, FramesTable, FramesWriter
 from fusion_ros.evaluation.gallery import Gallery
+from fusion_ros.evaluation.gate import check, read_gate
 from fusion_ros.evaluation.labels import open_labels
 from fusion_ros.evaluation.page import evaluation_page
 from fusion_ros.evaluation.perception import FramePerception, PerceptionScorer
@@ -43,6 +44,7 @@ def evaluate(
     config: EvaluationConfig | None = None,
     *,
     labels: str = "",
+    gate: Path | None = None,
     resume: bool = False,
     progress: Progress = lambda done, total: None,
     loader: ModelLoader | None = None,
@@ -57,6 +59,7 @@ def evaluate(
         out: folder to write to; results of an earlier evaluation in it are replaced.
         config: what and how.
         labels: a COCO file, or `bag` for the ground truth of the recording; empty for none.
+        gate: file with limits (`read_gate`); whether they are kept is in the summary under `gate`.
         resume: continue the run in `out`.
         progress: called with pairs done and in all, None where that is not known.
         loader: takes the place of `fusion_ros.fusion.load_model`.
@@ -71,6 +74,7 @@ def evaluate(
     config = config or EvaluationConfig()
     specs = parse_modes(config.modes)
     modes = [spec.label for spec in specs]
+    limits = read_gate(gate, modes) if gate is not None else []
     settings = {"inputs": [str(path) for path in inputs], "modes": modes, "labels": labels} | {
         name: value for name, value in values_of(config).items() if name != "modes"
     }
@@ -97,6 +101,9 @@ def evaluate(
         if perception is not None:
             found = perception_file.read_perception(out / perception_file.FILE)
             summary["perception"] = _perception_summary(perception, found, table)
+        if limits:
+            verdicts = check(limits, summary)
+            summary["gate"] = [{"limit": str(v.limit), "value": v.value, "kept": v.kept} for v in verdicts]
         _write_all(out, summary, table, gallery, found)
     return summary
 
