@@ -105,10 +105,10 @@ def thread_seconds() -> dict[str, float]:
 def measure_node(pairs: int) -> list[dict[str, float]]:
     """Return CPU milliseconds of the node per pair, by part, of each window of `WINDOW` pairs."""
     import rclpy
-    from rclpy.executors import SingleThreadedExecutor
     from rclpy.parameter import Parameter
 
     from fusion_ros.fusion import ModelUnavailableError, load_model
+    from fusion_ros.ros.executor import make_executor
     from fusion_ros.ros.fusion_node import FusionNode
 
     def load(name: str, weights: Any, device: str, backend: str, precision: str) -> Any:
@@ -127,7 +127,7 @@ def measure_node(pairs: int) -> list[dict[str, float]]:
     node = FusionNode(model_loader=load, parameter_overrides=overrides)
     fused: list[float] = []
     node.fused_listeners.append(lambda image, header: fused.append(time.perf_counter()))
-    executor = SingleThreadedExecutor()
+    executor = make_executor()
     executor.add_node(node)
 
     def spin(until: Any, seconds: float) -> None:

@@ -12,9 +12,11 @@ from collections.abc import Callable, Sequence
 
 import cv2
 import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import Executor, ExternalShutdownException
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
+
+from fusion_ros.ros.executor import make_executor
 
 # ros2 launch sends SIGTERM five seconds after SIGINT: be gone by then, whatever is being computed.
 _PATIENCE = 4.0
@@ -34,7 +36,7 @@ def run_nodes(make: Callable[[], Sequence[Node]], arguments: Sequence[str] | Non
     # For images of a camera's size OpenCV's threads cost more CPU than they save time, and the networks want the cores.
     cv2.setNumThreads(1)
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
-    executor = SingleThreadedExecutor()
+    executor = make_executor()
     ending.wake = lambda: executor.create_task(lambda: None)
     nodes: list[Node] = []
     try:
@@ -42,7 +44,8 @@ def run_nodes(make: Callable[[], Sequence[Node]], arguments: Sequence[str] | Non
         for node in nodes:
             executor.add_node(node)
         while not ending.asked.is_set():
-            executor.spin_once()
+            # Without a timeout the EventsExecutor does not wait at all.
+            executor.spin_once(timeout_sec=1.0)
     except ExternalShutdownException:
         pass
     finally:
@@ -51,7 +54,7 @@ def run_nodes(make: Callable[[], Sequence[Node]], arguments: Sequence[str] | Non
     return 0
 
 
-def _take_down(executor: SingleThreadedExecutor, nodes: Sequence[Node]) -> None:
+def _take_down(executor: Executor, nodes: Sequence[Node]) -> None:
     for node in nodes:
         close = getattr(node, "close", None)
         if close is not None:

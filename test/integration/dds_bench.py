@@ -9,7 +9,7 @@ import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.srv import SetParameters
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy, qos_profile_sensor_data
@@ -17,6 +17,7 @@ from sensor_msgs.msg import Image
 
 from fusion_ros.fusion import ModelUnavailableError, load_model
 from fusion_ros.fusion.fallback import NETWORK_MODES
+from fusion_ros.ros.executor import make_executor
 from fusion_ros.ros.fusion_node import FusionNode
 from fusion_ros.ros.images import header_of, image_message
 
@@ -46,7 +47,7 @@ class Spinner:
 
     def __init__(self, context):
         self._context = context
-        self._executor = SingleThreadedExecutor(context=context)
+        self._executor = make_executor(context)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._spin, daemon=True)
         self._thread.start()
