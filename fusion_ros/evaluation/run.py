@@ -6,8 +6,7 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,14 +17,15 @@ from fusion_ros.evaluation import frames_file, tables
 from fusion_ros.evaluation import perception as perception_file
 from fusion_ros.evaluation.config import EvaluationConfig
 from fusion_ros.evaluation.contenders import BASELINES, Contenders, parse_modes
-from fusion_ros.evaluation.frames_file import FrameFacts, FramesTable, FramesWriter
+from fusion_ros.evaluation.frames_file import FramesTable
 from fusion_ros.evaluation.gallery import Gallery
 from fusion_ros.evaluation.gate import check, read_gate
 from fusion_ros.evaluation.labels import open_labels
 from fusion_ros.evaluation.page import evaluation_page
 from fusion_ros.evaluation.perception import FramePerception, PerceptionScorer
-from fusion_ros.evaluation.scores import FrameScorer, lower_is_better
-from fusion_ros.evaluation.sources import Source, SourcePair, open_source
+from fusion_ros.evaluation.scores import lower_is_better
+from fusion_ros.evaluation.scoring_pass import Progress, ScoringPass
+from fusion_ros.evaluation.sources import Source, open_source
 from fusion_ros.evaluation.summary import summarise
 from fusion_ros.fusion.fallback import ModelLoader
 from fusion_ros.report.page import write_page
@@ -34,8 +34,6 @@ from fusion_ros.report.provenance import machine, versions
 FRAMES, PART, SETTINGS, SUMMARY = "frames.csv", "frames.csv.part", "settings.json", "summary.json"
 REPORT, MARKDOWN, LATEX, PICTURES = "report.html", "table.md", "table.tex", "pictures"
 _OURS = (FRAMES, PART, SETTINGS, SUMMARY, REPORT, MARKDOWN, LATEX, perception_file.FILE)
-
-Progress = Callable[[int, int | None], None]
 
 
 def evaluate(
@@ -89,8 +87,12 @@ def evaluate(
         shown = [mode for mode in modes if mode not in BASELINES]
         gallery = Gallery(out / PICTURES, config.pictures, shown, lower_is_better(config.pictures_by))
         if not (out / FRAMES).exists():
-            run = _Run(contenders, config, out, gallery, perception)
-            unusable = run.score_all(source, done, progress)
+            if done:
+                _offer_again(gallery, frames_file.read_frames(out / PART), config)
+            perception_file.keep_lines_of(out / perception_file.FILE, done)
+            unusable = ScoringPass(contenders, config, out / PART, gallery, perception).run(source, done, progress)
+            if not frames_file.read_frames(out / PART).frames:
+                raise InputError(f"{source.description}: no pair could be evaluated ({'; '.join(unusable)})")
             os.replace(out / PART, out / FRAMES)
         else:
             unusable = _notes_of_before(out)
@@ -106,89 +108,6 @@ def evaluate(
             summary["gate"] = [{"limit": str(v.limit), "value": v.value, "kept": v.kept} for v in verdicts]
         _write_all(out, summary, table, gallery, found)
     return summary
-
-
-class _Run:
-    """The pass over the pairs."""
-
-    def __init__(
-        self,
-        contenders: Contenders,
-        config: EvaluationConfig,
-        out: Path,
-        gallery: Gallery,
-        perception: PerceptionScorer | None,
-    ) -> None:
-        self._contenders = contenders
-        self._config = config
-        self._out = out
-        self._gallery = gallery
-        self._perception = perception
-        self._scored = 0
-        self._unreadable: list[str] = []
-        self._unusable: list[str] = []
-
-    def score_all(self, source: Source, done: Sequence[str], progress: Progress) -> list[str]:
-        """Score what is not scored yet; returns what could not be, in sentences."""
-        scored_before, last = set(done), done[-1] if done else None
-        if done:
-            _offer_again(self._gallery, frames_file.read_frames(self._out / PART), self._config)
-        if self._perception is not None:
-            perception_file.keep_lines_of(self._out / perception_file.FILE, scored_before)
-        workers = max(1, min(len(self._contenders.specs), len(os.sched_getaffinity(0))))
-        with ThreadPoolExecutor(workers) as executor, FramesWriter(self._out / PART) as writer:
-            scorer = FrameScorer(self._config.profile, executor)
-            for count, item in enumerate(source.pairs(), start=1):
-                if item.begins:
-                    self._contenders.reset()
-                    scorer.reset()
-                if item.key not in scored_before:
-                    self._score(item, scorer, writer)
-                elif source.in_time:
-                    self._follow(item, scorer, item.key == last)
-                progress(count, source.total)
-        if not done and not self._scored:
-            raise InputError(f"{source.description}: no pair could be evaluated ({'; '.join(self._notes())})")
-        return self._notes()
-
-    def _follow(self, item: SourcePair, scorer: FrameScorer, is_last: bool) -> None:
-        """See again a pair that was scored by an earlier run; what it was made into is wanted of the last one only."""
-        pair = item.load()
-        if not is_last:
-            self._contenders.follow(pair)
-            scorer.follow(pair)
-            return
-        made = self._contenders.fuse(pair)
-        images = scorer.sources(made)
-        if images is not None:
-            scorer.condition(images.exposure, pair.rgb.stamp_ns)
-            scorer.remember(made, images)
-
-    def _score(self, item: SourcePair, scorer: FrameScorer, writer: FramesWriter) -> None:
-        try:
-            pair = item.load()
-        except InputError as error:
-            self._unreadable.append(str(error))
-            return
-        made = self._contenders.fuse(pair)
-        images = scorer.sources(made)
-        if images is None:
-            self._unusable.append(made[0].frame.fallback_reason or "thermal: no image")
-            return
-        condition = scorer.condition(images.exposure, pair.rgb.stamp_ns)
-        scored = scorer.score(made, images)
-        by_mode = {one.label: one.values[self._config.pictures_by] for one in scored}
-        pictures = {one.label: one.frame.image for one in made} | {"/rgb": images.rgb, "/thermal": images.infrared}
-        self._gallery.offer(item.key, by_mode, pictures)
-        if self._perception is not None:
-            self._perception.score(item.key, made)
-        # Last of all: its rows say that everything else of this frame is on the disk.
-        writer.write(FrameFacts(item.key, item.seconds, condition, images.exposure), scored)
-        self._scored += 1
-
-    def _notes(self) -> list[str]:
-        kinds = ((self._unreadable, "could not be read"), (self._unusable, "had no usable thermal image"))
-        return [f"{len(reasons)} pairs {what}, first: {reasons[0]}" for reasons, what in kinds if reasons]
 
 
 def _offer_again(gallery: Gallery, table: FramesTable, config: EvaluationConfig) -> None:

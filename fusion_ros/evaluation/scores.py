@@ -75,7 +75,6 @@ class SourceImages:
     visible: NDArray[np.uint8]
     infrared: NDArray[np.uint8]
     rgb: NDArray[np.uint8]
-    exposure: ExposureReading
 
 
 class FrameScorer:
@@ -100,18 +99,18 @@ class FrameScorer:
     def sources(self, made: Sequence[Fused]) -> SourceImages | None:
         """What the modes started from, taken from the baseline `rgb`; None where the thermal image was unusable."""
         frame = next(one.frame for one in made if one.label == "rgb")
-        if frame.thermal is None or frame.exposure is None:
+        if frame.thermal is None:
             return None
-        return SourceImages(grey(frame.image), frame.thermal, frame.image, frame.exposure)
+        return SourceImages(grey(frame.image), frame.thermal, frame.image)
 
-    def condition(self, exposure: ExposureReading, stamp_ns: int) -> str:
-        """`glare`, `dark` or `normal`, with the selector's hysteresis."""
-        return CONDITIONS[self._selector.update(exposure, stamp_ns)]
+    def light(self, pair: FramePair) -> tuple[ExposureReading, str]:
+        """Exposure of a frame, and `glare`, `dark` or `normal` with the selector's hysteresis."""
+        reading = self._analyzer.analyze(np.asarray(pair.rgb.image, np.uint8))
+        return reading, CONDITIONS[self._selector.update(reading, pair.rgb.stamp_ns)]
 
-    def follow(self, pair: FramePair) -> None:
-        """Let the condition's hysteresis see a frame that was scored before."""
-        rgb = np.asarray(pair.rgb.image, np.uint8)
-        self._selector.update(self._analyzer.analyze(rgb), pair.rgb.stamp_ns)
+    def forget(self) -> None:
+        """There is no frame before the next one: a pair between them could not be used."""
+        self._previous = {}
 
     def remember(self, made: Sequence[Fused], images: SourceImages) -> None:
         """Take a frame as the one before, without scoring it."""

@@ -1,0 +1,124 @@
+"""The pass over the pairs: fuse, score, write down."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from fusion_ros.errors import InputError
+from fusion_ros.evaluation.config import EvaluationConfig
+from fusion_ros.evaluation.contenders import Contenders
+from fusion_ros.evaluation.frames_file import FrameFacts, FramesWriter
+from fusion_ros.evaluation.gallery import Gallery
+from fusion_ros.evaluation.perception import PerceptionScorer
+from fusion_ros.evaluation.scores import FrameScorer
+from fusion_ros.evaluation.sources import Source, SourcePair
+
+Progress = Callable[[int, int | None], None]
+
+
+class ScoringPass:
+    """Scores pairs of a source, or a stretch of them, into one file.
+
+    What a frame's scores depend on (gain control, hysteresis, the frame before) follows from the pairs before it in the
+    source alone, so it does not matter in how many passes, or by how many processes, the pairs are scored.
+
+    Args:
+        contenders: the modes.
+        config: profile and pictures.
+        rows: file to append the frames' rows to; it has its header.
+        gallery: where best and worst frames go.
+        perception: detector and segmenter, None without labels.
+    """
+
+    def __init__(
+        self,
+        contenders: Contenders,
+        config: EvaluationConfig,
+        rows: Path,
+        gallery: Gallery,
+        perception: PerceptionScorer | None,
+    ) -> None:
+        self._contenders = contenders
+        self._config = config
+        self._rows = rows
+        self._gallery = gallery
+        self._perception = perception
+        self._unreadable: list[str] = []
+        self._unusable: list[str] = []
+
+    def run(
+        self,
+        source: Source,
+        before: Sequence[str],
+        progress: Progress,
+        last: str | None = None,
+    ) -> list[str]:
+        """Score the pairs.
+
+        Args:
+            source: where they come from.
+            before: keys of the pairs that are scored already or by others; they are only looked at.
+            progress: called with pairs done and in all.
+            last: key of the last pair to score, None for the source's last.
+
+        Returns:
+            What could not be scored, in sentences.
+        """
+        seen, neighbour = set(before), before[-1] if before else None
+        workers = max(1, min(len(self._contenders.specs), len(os.sched_getaffinity(0))))
+        with ThreadPoolExecutor(workers) as executor, FramesWriter(self._rows) as writer:
+            scorer = FrameScorer(self._config.profile, executor)
+            for count, item in enumerate(source.pairs(), start=1):
+                if item.begins:
+                    self._contenders.reset()
+                    scorer.reset()
+                if item.key not in seen:
+                    self._score(item, scorer, writer)
+                elif source.in_time:
+                    self._look_at(item, scorer, item.key == neighbour)
+                progress(count, source.total)
+                if item.key == last:
+                    break
+        kinds = ((self._unreadable, "could not be read"), (self._unusable, "had no usable thermal image"))
+        return [f"{len(reasons)} pairs {what}, first: {reasons[0]}" for reasons, what in kinds if reasons]
+
+    def _look_at(self, item: SourcePair, scorer: FrameScorer, is_neighbour: bool) -> None:
+        """See a pair without scoring it; what it is made into is wanted of the last one only."""
+        try:
+            pair = item.load()
+        except InputError:
+            return
+        scorer.light(pair)
+        if not is_neighbour:
+            self._contenders.follow(pair)
+            return
+        made = self._contenders.fuse(pair)
+        images = scorer.sources(made)
+        if images is not None:
+            scorer.remember(made, images)
+
+    def _score(self, item: SourcePair, scorer: FrameScorer, writer: FramesWriter) -> None:
+        try:
+            pair = item.load()
+        except InputError as error:
+            self._unreadable.append(str(error))
+            scorer.forget()
+            return
+        exposure, condition = scorer.light(pair)
+        made = self._contenders.fuse(pair)
+        images = scorer.sources(made)
+        if images is None:
+            self._unusable.append(made[0].frame.fallback_reason or "thermal: no image")
+            scorer.forget()
+            return
+        scored = scorer.score(made, images)
+        by_mode = {one.label: one.values[self._config.pictures_by] for one in scored}
+        pictures = {one.label: one.frame.image for one in made} | {"/rgb": images.rgb, "/thermal": images.infrared}
+        self._gallery.offer(item.key, by_mode, pictures)
+        if self._perception is not None:
+            self._perception.score(item.key, made)
+        # Last of all: its rows say that everything else of this frame is on the disk.
+        writer.write(FrameFacts(item.key, item.seconds, condition, exposure), scored)
