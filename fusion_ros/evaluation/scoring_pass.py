@@ -83,7 +83,11 @@ class ScoringPass:
                 if item.key == last:
                     break
         kinds = ((self._unreadable, "could not be read"), (self._unusable, "had no usable thermal image"))
-        return [f"{len(reasons)} pairs {what}, first: {reasons[0]}" for reasons, what in kinds if reasons]
+        return [
+            f"{len(reasons)} pair{'s' if len(reasons) > 1 else ''} {what}, first: {reasons[0]}"
+            for reasons, what in kinds
+            if reasons
+        ]
 
     def _look_at(self, item: SourcePair, scorer: FrameScorer, is_neighbour: bool) -> None:
         """See a pair without scoring it; what it is made into is wanted of the last one only."""

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from recordings import PERIOD, START, scene, write_bag
 
+from fusion_ros.bags.writer import BagWriter
 from fusion_ros.cli import main
 from fusion_ros.errors import InputError
 from fusion_ros.evaluation.config import EvaluationConfig
@@ -19,6 +20,7 @@ from fusion_ros.evaluation.run import evaluate
 from fusion_ros.evaluation.scores import TIME
 from fusion_ros.fusion import load_model
 from fusion_ros.metrics import METRICS, fusion_metrics, gradient_retention, masked_fusion_metrics, overexposure_mask
+from fusion_ros.types import Frame
 
 GUIDED = EvaluationConfig(modes="guided")
 
@@ -160,6 +162,21 @@ def test_a_spoilt_picture_is_left_out_and_named(pairs_folder, tmp_path, loader):
     summary = evaluate([pairs_folder], tmp_path / "out", GUIDED, loader=loader)
     assert summary["frames"] == 3
     assert "01.png" in summary["unusable"][0]
+
+
+def test_a_frame_without_usable_thermal_image_is_a_gap(tmp_path, loader):
+    with BagWriter(tmp_path / "bag") as bag:
+        for index in range(5):
+            rgb, thermal = scene(index)
+            degrees = thermal.astype(np.float32) if index != 2 else np.full(thermal.shape, np.nan, np.float32)
+            bag.write_image("/rgb/image", Frame(rgb, START + index * PERIOD))
+            bag.write_image("/thermal/image", Frame(degrees, START + index * PERIOD))
+    summary = evaluate([tmp_path / "bag"], tmp_path / "out", GUIDED, loader=loader)
+    assert "1 pair had no usable thermal image" in summary["unusable"][0]
+    table = read_frames(tmp_path / "out" / "frames.csv")
+    assert [frame.seconds for frame in table.frames] == pytest.approx([0, 0.1, 0.3, 0.4])
+    # The frame after the gap has no neighbour to flicker against.
+    assert np.isnan(table.column("guided", "flicker")).tolist() == [True, False, True, False]
 
 
 def test_two_videos_are_evaluated_frame_by_frame(tmp_path, loader):
