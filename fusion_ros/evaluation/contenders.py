@@ -67,7 +67,9 @@ def parse_modes(text: str) -> list[ModeSpec]:
 
 
 def _everything() -> list[str]:
-    return [name for name in list_models() if name not in BASELINES and is_available(name)]
+    """Every mode that has weights; a mode runs its compact network where there is one, so that is not listed again."""
+    names = [name for name in list_models() if name not in BASELINES and not name.endswith(_COMPACT)]
+    return [name for name in names if is_available(name)]
 
 
 class _Remembering:
@@ -180,7 +182,9 @@ class Contenders:
             model = self._pipelines[spec.label].models.get(spec.mode)
             inner = getattr(model, "_model", model)
             facts = {
-                name: str(getattr(inner, name)) for name in ("backend", "device", "precision") if hasattr(inner, name)
+                name: str(getattr(inner, name))
+                for name in ("name", "backend", "device", "precision")
+                if hasattr(inner, name)
             }
             weights = getattr(inner, "weights", None)
             described[spec.label] = facts | ({"weights": weights.name} if weights is not None else {})

@@ -258,11 +258,11 @@ def _input(summary: Mapping[str, Any]) -> Markup:
 
 def _setup(summary: Mapping[str, Any]) -> Markup:
     models: list[list[Cell]] = [
-        [mode, *(facts.get(name) for name in ("weights", "backend", "device", "precision"))]
+        [mode, *(facts.get(name) for name in ("name", "weights", "backend", "device", "precision"))]
         for mode, facts in summary["models"].items()
     ]
     tables = {
-        "Models": Table(["mode", "weights", "backend", "device", "precision"], models, sortable=False),
+        "Models": Table(["mode", "network", "weights", "backend", "device", "precision"], models, sortable=False),
         "Settings": _facts(summary["settings"]),
         "Versions": _facts(summary["versions"]),
         "Machine": _facts(summary["machine"]),
