@@ -52,7 +52,7 @@ setup(
     entry_points={
         "console_scripts": [
             "fusion-ros = fusion_ros.cli:main",
-            *(f"{node} = fusion_ros.ros.{node}:main" for node in NODES),
+            *(f"{node} = fusion_ros.ros.start:{node}" for node in NODES),
         ]
     },
 )

@@ -83,7 +83,8 @@ def command(spec: NodeSpec) -> list[str]:
     return [
         sys.executable,
         "-m",
-        f"{PACKAGE}.ros.{spec.executable}",
+        f"{PACKAGE}.ros.start",
+        spec.executable,
         *spec.arguments,
         "--ros-args",
         *spec.ros_arguments(),

@@ -85,9 +85,10 @@ class _Ending:
         self.wake: Callable[[], object] = lambda: None
         self._reader, self._writer = socket.socketpair()
         self._writer.setblocking(False)
+        # The socket first: a signal between the two lines must not be lost to a handler that does nothing.
+        signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: None)
-        signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
         threading.Thread(target=self._watch, name="signals", daemon=True).start()
 
     def _watch(self) -> None:

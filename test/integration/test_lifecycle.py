@@ -109,8 +109,19 @@ def assert_ends_cleanly(running, number):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
 def test_idle_node_ends_cleanly(bench, number):
-    running = process("-m", "fusion_ros.ros.fusion_node", "--ros-args", "-p", "mode:=average", "-p", "autostart:=false")
+    running = process(
+        *("-m", "fusion_ros.ros.start", "fusion_node", "--ros-args", "-p", "mode:=average", "-p", "autostart:=false")
+    )
     wait_for(lambda: bench.values().get("state") == "unconfigured", "diagnostics")
+    assert_ends_cleanly(running, number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_a_node_that_is_still_importing_ends_cleanly(tmp_path, number):
+    # Stands before the real cv2 on the path: an import that takes as long as the test needs.
+    (tmp_path / "cv2.py").write_text("import time\nprint('importing', flush=True)\ntime.sleep(60)\n")
+    running = process("-m", "fusion_ros.ros.start", "fusion_node", PYTHONPATH=str(tmp_path))
+    read_until(running, "importing")
     assert_ends_cleanly(running, number)
 
 
