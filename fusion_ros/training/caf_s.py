@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from fusion_ros.configuration import section, setting
 from fusion_ros.networks.caf_s import CAFSNet
-from fusion_ros.training.data.pairs import PairsConfig, RandomCrops
+from fusion_ros.training.data.noisy_crops import NoisyCrops
+from fusion_ros.training.data.pairs import PairsConfig
 from fusion_ros.training.fusion_task import train_fusion
 from fusion_ros.training.losses.fidelity import FidelityWeights, fidelity_loss
 from fusion_ros.training.trainer import TrainerConfig, TrainingResult
@@ -32,6 +33,6 @@ def train(config: Config, out: Path, resume: bool) -> TrainingResult:
 
     def loss(network: nn.Module, batch: Mapping[str, Tensor], _step: int) -> tuple[Tensor, dict[str, Tensor]]:
         fused = network(batch["visible"], batch["infrared"]).fused.float()
-        return fidelity_loss(fused, batch["visible"], batch["infrared"], config.loss)
+        return fidelity_loss(fused, batch["clean"], batch["clean_infrared"], config.loss)
 
-    return train_fusion(config, CAFSNet, loss, RandomCrops, out, resume)
+    return train_fusion(config, CAFSNet, loss, NoisyCrops, out, resume)

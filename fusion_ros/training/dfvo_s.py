@@ -36,12 +36,12 @@ def _weight(default: float, description: str) -> Any:
 class DarknessWeights:
     """Weights of what the low-light mode adds to fidelity."""
 
-    exponent: float = setting(0.55, "target of local brightness: this power of it", minimum=0.1, maximum=1.0)
+    exponent: float = setting(0.65, "target of local brightness: this power of it", minimum=0.1, maximum=1.0)
     enhanced: float = _weight(2.0, "L1 of the enhanced image's local brightness to the target")
     brightness: float = _weight(2.0, "L1 of the fused image's local brightness to the target or the infrared's")
     saturation: float = _weight(5.0, "mean excess over .95")
-    flatness: float = _weight(5.0, "Sobel magnitude of the fused image where both sources are flat but for noise")
-    correlation: float = _weight(2.0, "1 - mean correlation with both sources")
+    flatness: float = _weight(15.0, "Sobel magnitude of the fused image where both sources are flat but for noise")
+    correlation: float = _weight(4.0, "1 - mean correlation with both sources")
     infrared: float = _weight(0.2, "L1 of the infrared reconstruction")
     mutual_gradient: float = _weight(0.135, "illumination has strong edges or none")
     smoothness: float = _weight(0.05, "illumination is smooth where the visible image is")
@@ -80,10 +80,10 @@ def darkness_terms(output: Any, batch: Mapping[str, Tensor], exponent: float) ->
 
     Args:
         output: a `DFVOSOutput`.
-        batch: `visible`, `noiseless`, `infrared`, (N, 1, H, W) each.
+        batch: `noiseless` and `clean_infrared`, (N, 1, H, W) each.
         exponent: local brightness b of the noiseless visible image should become b^exponent.
     """
-    fused, noiseless, infrared = output.fused.float(), batch["noiseless"], batch["infrared"]
+    fused, noiseless, infrared = output.fused.float(), batch["noiseless"], batch["clean_infrared"]
     target = local_brightness(brightened(noiseless, exponent))
     wanted = torch.maximum(target, local_brightness(infrared))
     slopes = torch.maximum(gradient_magnitude(noiseless), gradient_magnitude(infrared))
@@ -107,7 +107,7 @@ def train(config: Config, out: Path, resume: bool) -> TrainingResult:
     def loss(network: nn.Module, batch: Mapping[str, Tensor], _step: int) -> tuple[Tensor, dict[str, Tensor]]:
         output = network(batch["visible"], batch["infrared"])
         wanted = brightened(batch["noiseless"], weights.exponent)
-        total, terms = fidelity_loss(output.fused.float(), wanted, batch["infrared"], config.loss)
+        total, terms = fidelity_loss(output.fused.float(), wanted, batch["clean_infrared"], config.loss)
         added = darkness_terms(output, batch, weights.exponent)
         for name, term in added.items():
             total = total + getattr(weights, name) * term

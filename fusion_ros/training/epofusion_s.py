@@ -33,7 +33,7 @@ class OverexposedWeights:
     """Weights of the terms on over-exposed pixels, and of the guidance."""
 
     gradient: float = _weight(20.0, "L1 between fused and infrared gradients, with their signs (Eq. 13, gamma = 1)")
-    intensity: float = _weight(0.3, "L1 to the half-and-half image (Eq. 11)")
+    intensity: float = _weight(1.0, "L1 to the half-and-half image (Eq. 11)")
     saturation: float = _weight(40.0, "mean excess over .94")
     guidance: float = _weight(0.4, "phi: cross-entropy of the guidance (Eq. 14)")
 
@@ -78,8 +78,8 @@ def train(config: Config, out: Path, resume: bool) -> TrainingResult:
     def loss(network: nn.Module, batch: Mapping[str, Tensor], _step: int) -> tuple[Tensor, dict[str, Tensor]]:
         output = network(batch["visible"], batch["infrared"])
         fused, mask = output.fused.float(), batch["overexposed"]
-        total, terms = fidelity_loss(fused, batch["clean"], batch["infrared"], config.loss)
-        inside = overexposed_terms(fused, batch["visible"], batch["infrared"], mask)
+        total, terms = fidelity_loss(fused, batch["clean"], batch["clean_infrared"], config.loss, 1 - mask)
+        inside = overexposed_terms(fused, batch["visible"], batch["clean_infrared"], mask)
         inside["guidance"] = guidance_term(output.guidance, batch["hidden"])
         for name, term in inside.items():
             total = total + getattr(weights, name) * term

@@ -51,13 +51,42 @@ def test_backends_fuse_to_the_same_picture(caf_weights, pair, backend):
     assert np.abs(fused.astype(int) - reference).max() <= 1
 
 
+@pytest.mark.parametrize("name", ["caf-s", "epofusion-s", "dfvo-s", "caf"])
+def test_shipped_weights_give_the_same_picture_in_both_backends(pair, name):
+    if not is_available(name):
+        pytest.skip(f"no {name} weights are shipped")
+    # "caf" alone would be the compact configuration.
+    pictures = [load_model(name, name, device="cpu", backend=backend).fuse(*pair) for backend in ("torch", "onnx")]
+    assert np.abs(pictures[0].astype(int) - pictures[1]).max() <= 1
+
+
+@pytest.mark.parametrize("mode", ["caf", "epofusion", "dfvo"])
+def test_a_mode_runs_its_compact_network_unless_told_otherwise(mode):
+    if not is_available(f"{mode}-s"):
+        pytest.skip(f"no {mode}-s weights are shipped")
+    model = load_model(mode, device="cpu")
+    assert model.name == f"{mode}-s"
+    assert model.weights is not None
+    assert model.weights.name == f"{mode}-s.safetensors"
+
+
+def test_weights_of_the_paper_configuration_are_told_by_name_and_by_file(caf_weights):
+    assert load_model("caf", caf_weights, device="cpu", backend="torch").name == "caf"
+    if is_available("caf-s"):
+        assert load_model("caf", "caf", device="cpu", backend="torch").name == "caf"
+        assert load_model("caf", "caf-s", device="cpu", backend="torch").name == "caf-s"
+
+
 @pytest.mark.parametrize("backend", ["torch", "onnx"])
-def test_shipped_weights_give_the_same_picture_in_both_backends(pair, backend):
-    if not is_available("caf"):
-        pytest.skip("no caf weights are shipped")
-    reference = load_model("caf", device="cpu", backend="torch").fuse(*pair)
-    fused = load_model("caf", device="cpu", backend=backend).fuse(*pair)
-    assert np.abs(fused.astype(int) - reference).max() <= 1
+def test_guidance_comes_with_the_picture_where_the_network_has_one(pair, backend):
+    if not is_available("epofusion-s"):
+        pytest.skip("no epofusion-s weights are shipped")
+    model = load_model("epofusion-s", device="cpu", backend=backend)
+    image, guidance = model.fuse_with_guidance(*pair)
+    assert np.array_equal(image, model.fuse(*pair))
+    assert guidance.shape == pair[1].shape
+    assert set(np.unique(guidance)) <= {0, 255}
+    assert load_model("guided").fuse_with_guidance(*pair)[1] is None
 
 
 def test_auto_on_a_cpu_is_onnx_runtime_in_fp32():

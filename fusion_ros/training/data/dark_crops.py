@@ -12,6 +12,7 @@ from fusion_ros.configuration import setting
 from fusion_ros.fusion.color import luminance, to_unit_range
 from fusion_ros.training.data.darkness import DarknessConfig, darken
 from fusion_ros.training.data.pairs import RandomCrops
+from fusion_ros.training.data.sensor_noise import with_sensor_noise
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,8 @@ class CropDarknessConfig:
 class DarkCrops(RandomCrops):
     """Items are dicts of (1, crop, crop) float tensors in [0, 1].
 
-    `visible` is what the network sees, `noiseless` the same luminance without the noise that was added, `infrared`.
+    `visible` and `infrared` are what the network sees, `noiseless` and `clean_infrared` the same without the noise that
+    was added.
     """
 
     darkness = CropDarknessConfig()
@@ -38,7 +40,8 @@ class DarkCrops(RandomCrops):
             # One seed for both: the same exposure, cast and gamma.
             visible, noiseless = (darken(visible, np.random.default_rng(seed), config) for config in (noisy, silent))
         return {
-            "visible": torch.from_numpy(luminance(visible))[None],
+            "visible": torch.from_numpy(with_sensor_noise(luminance(visible), random))[None],
             "noiseless": torch.from_numpy(luminance(noiseless))[None],
-            "infrared": torch.from_numpy(to_unit_range(infrared))[None],
+            "infrared": torch.from_numpy(with_sensor_noise(to_unit_range(infrared), random))[None],
+            "clean_infrared": torch.from_numpy(to_unit_range(infrared))[None],
         }

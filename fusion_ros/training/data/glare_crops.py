@@ -13,13 +13,14 @@ from fusion_ros.configuration import setting
 from fusion_ros.fusion.color import luminance, to_unit_range
 from fusion_ros.training.data.glare import GlareConfig, add_glare, hidden_objects
 from fusion_ros.training.data.pairs import RandomCrops
+from fusion_ros.training.data.sensor_noise import with_sensor_noise
 
 
 @dataclass(frozen=True)
 class CropGlareConfig:
     """Glare on crops; sizes are shares of a crop, which is a fraction of an image."""
 
-    share: float = setting(0.6, "share of crops with glare", minimum=0.0, maximum=1.0)
+    share: float = setting(0.45, "share of crops with glare", minimum=0.0, maximum=1.0)
     smallest: float = setting(0.05, "smallest sigma of a spot, as a share of the crop", minimum=0.005, maximum=2.0)
     largest: float = setting(0.6, "largest sigma of a spot, as a share of the crop", minimum=0.005, maximum=2.0)
     anywhere: float = setting(0.7, "share of dazzled crops whose spots are not on objects", minimum=0.0, maximum=1.0)
@@ -28,8 +29,8 @@ class CropGlareConfig:
 class GlareCrops(RandomCrops):
     """Items are dicts of (1, crop, crop) tensors.
 
-    `visible` is what the network sees and `clean` the luminance without the added glare, both float in [0, 1];
-    `infrared` float in [0, 1]; `overexposed` 0 or 1 float, where `visible` is saturated; `hidden` uint8, 1 where that
+    `visible` and `infrared` are what the network sees, `clean` and `clean_infrared` the same without added glare and
+    noise, all float in [0, 1]; `overexposed` 0 or 1 float, where `visible` is saturated; `hidden` uint8, 1 where that
     hides a salient infrared object.
     """
 
@@ -47,9 +48,10 @@ class GlareCrops(RandomCrops):
             hidden = hidden_objects(visible, infrared, spot.saturated)
         seen = luminance(visible)
         return {
-            "visible": torch.from_numpy(seen)[None],
+            "visible": torch.from_numpy(with_sensor_noise(seen, random))[None],
             "clean": torch.from_numpy(luminance(clean))[None],
-            "infrared": torch.from_numpy(to_unit_range(infrared))[None],
+            "infrared": torch.from_numpy(with_sensor_noise(to_unit_range(infrared), random))[None],
+            "clean_infrared": torch.from_numpy(to_unit_range(infrared))[None],
             "overexposed": torch.from_numpy((np.rint(255 * seen) >= spot.saturated).astype(np.float32))[None],
             "hidden": torch.from_numpy(hidden.astype(np.uint8))[None],
         }

@@ -41,8 +41,8 @@ class FidelityWeights:
     vif: float = _weight(1.0, "visual information fidelity, summed over the sources")
     qabf: float = _weight(2.0, "preserved edges, Qabf")
     ssim: float = _weight(0.5, "1 - SSIM, mean over the sources")
-    scd: float = _weight(0.1, "sum of the correlations of differences")
-    intensity: float = _weight(1.0, "L1 to the brighter source")
+    scd: float = _weight(0.2, "sum of the correlations of differences")
+    intensity: float = _weight(3.0, "L1 to the brighter source")
     false_edges: float = _weight(40.0, "coarse gradients beyond those of both sources: halos and blotches")
 
 
@@ -163,7 +163,7 @@ def false_edges(sources: tuple[Tensor, Tensor], fused: Tensor) -> Tensor:
 
 
 def fidelity_loss(
-    fused: Tensor, visible: Tensor, infrared: Tensor, weights: FidelityWeights
+    fused: Tensor, visible: Tensor, infrared: Tensor, weights: FidelityWeights, bright: Tensor | None = None
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Weighted sum of what is lost of either source.
 
@@ -172,6 +172,7 @@ def fidelity_loss(
         visible: (N, 1, H, W) in [0, 1]: the image to be kept, which may be another than the network saw.
         infrared: (N, 1, H, W) in [0, 1].
         weights: a term of weight 0 is not computed.
+        bright: (N, 1, H, W), 1 where the brighter source's brightness is wanted; everywhere by default.
 
     Returns:
         A scalar with gradient, and each quantity before its weight.
@@ -192,7 +193,7 @@ def fidelity_loss(
         terms["scd"] = correlations_of_differences(visible, infrared, fused)
         parts.append(weights.scd * (2 - terms["scd"]))
     if weights.intensity:
-        terms["intensity"] = mean_absolute(fused, torch.maximum(visible, infrared))
+        terms["intensity"] = mean_absolute(fused, torch.maximum(visible, infrared), bright)
         parts.append(weights.intensity * terms["intensity"])
     if weights.false_edges:
         terms["false_edges"] = false_edges((visible, infrared), fused)
