@@ -75,6 +75,30 @@ class FusionModel:
         fused = self._run(luminance(rgb_bgr), to_unit_range(thermal))
         return with_luminance(rgb_bgr, to_eight_bit(fused))
 
+    def fuse_with_guidance(
+        self, rgb_bgr: NDArray[np.uint8], thermal: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+        """`fuse`, and where the network sees salient objects that over-exposure hides.
+
+        Returns:
+            The fused image and (H, W) uint8, 255 where the network holds that for likelier than not, else 0; None in
+            its place for methods that predict no such thing.
+
+        Raises:
+            InputError: as `fuse`.
+        """
+        if self._with_guidance is None:
+            return self.fuse(rgb_bgr, thermal), None
+        _check(rgb_bgr, thermal)
+        height, width = thermal.shape
+        images = (luminance(rgb_bgr), to_unit_range(thermal))
+        fused, guidance = self._with_guidance(*(pad_to_multiple(image, self._multiple_of) for image in images))
+        image = with_luminance(rgb_bgr, to_eight_bit(crop(fused, height, width)))
+        if guidance is None:
+            return image, None
+        enlarged = np.asarray(cv2.resize(guidance, fused.shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
+        return image, np.asarray((crop(enlarged, height, width) >= LIKELY) * 255, np.uint8)
+
     def fuse_luminance(self, visible: NDArray[np.float32], infrared: NDArray[np.float32]) -> NDArray[np.float32]:
         """Fuse two (H, W) float32 images in [0, 1] into one.
 

@@ -30,7 +30,7 @@ class TorchBackend:
     def __call__(self, visible: NDArray[np.float32], infrared: NDArray[np.float32]) -> NDArray[np.float32]:
         with torch.inference_mode():
             fused = self._module(self._tensor(visible), self._tensor(infrared))
-            return np.asarray(fused[0, 0].float().cpu().numpy(), np.float32)
+            return _array(fused)
 
     def with_guidance(
         self, visible: NDArray[np.float32], infrared: NDArray[np.float32]
@@ -40,7 +40,11 @@ class TorchBackend:
             return self(visible, infrared), None
         with torch.inference_mode():
             fused, guidance = both(self._tensor(visible), self._tensor(infrared))
-        return tuple(np.asarray(image[0, 0].float().cpu().numpy(), np.float32) for image in (fused, guidance))  # type: ignore[return-value]
+        return _array(fused), _array(guidance)
 
     def _tensor(self, image: NDArray[np.float32]) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(image))[None, None].to(self.device, self._dtype)
+
+
+def _array(image: torch.Tensor) -> NDArray[np.float32]:
+    return np.asarray(image[0, 0].float().cpu().numpy(), np.float32)
