@@ -16,8 +16,8 @@ from types import TracebackType
 from fusion_ros.errors import JobError
 from fusion_ros.report.record import LogNote
 
-# Nodes promise to be gone four seconds after SIGINT, whatever they are computing.
-GRACE = 8.0
+# Nodes promise to be gone four seconds after SIGINT; a machine that is short of processor time may take longer to notice.
+GRACE = 15.0
 _TAIL_LINES = 15
 # rclpy writes `[WARN] [1700000000.123456789] [fusion]: text`; without the time, repeats are one line.
 _TIME = re.compile(r"\[(\d+\.\d+)\] ?")

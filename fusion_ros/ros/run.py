@@ -94,7 +94,8 @@ class _Ending:
     def _watch(self) -> None:
         self._reader.recv(1)
         self.asked.set()
-        self.wake()
+        # In a thread of its own, for the executor's locks must not hold up the end.
+        threading.Thread(target=self.wake, name="wake", daemon=True).start()
         if not self.done.wait(_PATIENCE):
             # Native code that computes or loads cannot be interrupted; the system frees what it holds.
             logging.shutdown()
