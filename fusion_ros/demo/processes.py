@@ -16,7 +16,7 @@ from types import TracebackType
 from fusion_ros.errors import JobError
 from fusion_ros.report.record import LogNote
 
-# Nodes promise to be gone four seconds after SIGINT; a machine that is short of processor time may take longer to notice.
+# Nodes promise to be gone four seconds after SIGINT; where processor time is short they may notice it late.
 GRACE = 15.0
 _TAIL_LINES = 15
 # rclpy writes `[WARN] [1700000000.123456789] [fusion]: text`; without the time, repeats are one line.
