@@ -172,3 +172,23 @@ def test_a_model_that_fails_in_warm_up_is_noted():
     fusion.warm_up(24, 32)
     assert fusion.problems == {"caf": "caf: RuntimeError: no kernel image"}
     assert fusion.models["dfvo"].calls == 1
+
+
+def test_guidance_of_a_model_that_has_one_comes_with_the_answer():
+    class Guided:
+        def fuse(self, rgb_bgr, thermal):
+            return rgb_bgr
+
+        def fuse_with_guidance(self, rgb_bgr, thermal):
+            return rgb_bgr, np.full_like(thermal, 255)
+
+        def warm_up(self, height, width):
+            pass
+
+    class Plain:
+        fuse, warm_up = Guided.fuse, Guided.warm_up
+
+    fusion = FallbackFusion(loader=lambda name, *_: Guided() if name == "epofusion" else Plain())
+    fusion.load({})
+    assert (fusion.fuse("epofusion", RGB, THERMAL).guidance == 255).all()
+    assert fusion.fuse("caf", RGB, THERMAL).guidance is None

@@ -1,0 +1,118 @@
+"""Trainings of the compact networks: they start, they end, their files load, their losses see what they should."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from fusion_ros.cli import main
+from fusion_ros.errors import InputError
+from fusion_ros.fusion import load_model
+from fusion_ros.fusion.network_loading import load_network
+from fusion_ros.training import caf_s
+from fusion_ros.training.data.dark_crops import DarkCrops
+from fusion_ros.training.data.glare_crops import GlareCrops
+from fusion_ros.training.data.pairs import Pair, PairsConfig
+from fusion_ros.training.dfvo_s import brightened
+from fusion_ros.training.epofusion_s import overexposed_terms
+
+CLASSES = {"caf-s": "CAFSNet", "epofusion-s": "EPOFusionSNet", "dfvo-s": "DFVOSNet"}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("data")
+    random = np.random.default_rng(0)
+    for part in ("vi", "ir"):
+        (root / "set" / part).mkdir(parents=True)
+        for index in range(3):
+            image = cv2.GaussianBlur(random.integers(0, 256, (80, 96, 3)).astype(np.uint8), (0, 0), 2)
+            cv2.imwrite(str(root / "set" / part / f"{index}.png"), image)
+    return root
+
+
+@pytest.fixture
+def pairs() -> dict[str, list[Pair]]:
+    random = np.random.default_rng(1)
+    visible = random.integers(60, 160, (96, 96, 3)).astype(np.uint8)
+    return {"set": [Pair("0", visible, random.integers(0, 200, (96, 96)).astype(np.uint8))]}
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_two_steps_end_in_a_file_that_fuses(name, data, tmp_path):
+    small = ["data.sets=set", "data.crop=64", "batch=2", "steps=2", "validation_pairs=1", "threads=1"]
+    settings = [word for text in small for word in ("--set", text)]
+    out = tmp_path / "run"
+    assert main(["train", name, "--data", str(data), "--out", str(out), *settings]) == 0
+    load_network(out / "weights.safetensors", CLASSES[name])
+    model = load_model(name, out / "weights.safetensors", device="cpu", backend="torch")
+    assert model.fuse(np.zeros((30, 40, 3), np.uint8), np.zeros((30, 40), np.uint8)).shape == (30, 40, 3)
+    again = [*settings, "--set", f"start={out / 'weights.safetensors'}", "--set", "learning_rate=0.0"]
+    assert main(["train", name, "--data", str(data), "--out", str(tmp_path / "next"), *again]) == 0
+    before, after = (load_network(run / "weights.safetensors", CLASSES[name]) for run in (out, tmp_path / "next"))
+    # Without a learning rate only batch norm's statistics move: the weights are those it started from.
+    assert all(torch.equal(a, b) for a, b in zip(before.parameters(), after.parameters(), strict=True))
+
+
+def test_starting_from_another_networks_weights_is_refused(data, tmp_path, capsys):
+    wrong = Path(__file__).parents[2] / "models" / "caf-s.safetensors"
+    if not wrong.is_file():
+        pytest.skip("no caf-s weights are shipped")
+    arguments = ["train", "dfvo-s", "--data", str(data), "--out", str(tmp_path / "x"), "--set", "data.sets=set"]
+    assert main([*arguments, "--set", "data.crop=64", "--set", f"start={wrong}"]) == 2
+    assert "another network" in capsys.readouterr().err
+
+
+def test_glare_crops_are_numbered_and_their_masks_fit(pairs):
+    config = PairsConfig(crop=64, exposure_jitter=0.0)
+    crops = GlareCrops(pairs, config, seed=0, length=40)
+    items = [crops[index] for index in range(40)]
+    assert all(torch.equal(crops[3][key], items[3][key]) for key in items[3])
+    dazzled = [item for item in items if item["overexposed"].any()]
+    assert 5 < len(dazzled) < 40
+    for item in dazzled:
+        burnt = item["overexposed"] == 1
+        assert item["visible"][burnt].min() > 0.95
+        assert item["clean"].max() < 0.7
+        assert not (item["hidden"].bool() & ~burnt).any()
+
+
+def test_dark_crops_differ_from_their_noiseless_selves_by_noise_only(pairs):
+    crops = DarkCrops(pairs, PairsConfig(crop=64, exposure_jitter=0.0), seed=0, length=40)
+    for index in range(10):
+        item = crops[index]
+        assert abs(float((item["visible"] - item["noiseless"]).mean())) < 0.01
+        assert float((item["visible"] - item["noiseless"]).std()) < 0.05
+
+
+def test_overexposed_terms_by_hand():
+    mask = torch.zeros(1, 1, 8, 8)
+    mask[..., 2:6, 2:6] = 1
+    infrared = torch.arange(8.0).expand(1, 1, 8, 8) * 0.1
+    visible = torch.ones(1, 1, 8, 8)
+    same = overexposed_terms(infrared.clone(), visible, infrared, mask)
+    assert float(same["gradient"]) == 0.0
+    # Columns 2 to 5: infrared .2 .. .5, half-and-half .6 .. .75, mean distance .325.
+    assert float(same["intensity"]) == pytest.approx(0.325)
+    # A negative has the same magnitudes and the opposite signs: |-.1 - .1| everywhere.
+    assert float(overexposed_terms(1 - infrared, visible, infrared, mask)["gradient"]) == pytest.approx(0.2, abs=1e-6)
+    assert float(overexposed_terms(visible, visible, infrared, mask)["saturation"]) == pytest.approx(0.06, abs=1e-6)
+    assert float(overexposed_terms(visible, visible, infrared, 0 * mask)["saturation"]) == 0.0
+
+
+def test_brightened_lifts_the_dark_and_leaves_the_light():
+    dark = torch.full((1, 1, 32, 32), 0.04)
+    # .04^.5 = .2, five times: more than the largest gain of 4.
+    assert float(brightened(dark, 0.5).mean()) == pytest.approx(0.16)
+    assert float(brightened(torch.full((1, 1, 32, 32), 0.25), 0.5).mean()) == pytest.approx(0.5)
+    assert float(brightened(torch.ones(1, 1, 32, 32), 0.5).mean()) == 1.0
+
+
+def test_bad_settings_name_what_is_wrong(data, tmp_path):
+    config = caf_s.Config(data=PairsConfig(folder=str(data), sets="set", crop=512))
+    with pytest.raises(InputError, match=r"data\.crop"):
+        caf_s.train(config, tmp_path / "run", resume=False)
