@@ -33,7 +33,7 @@ class OverexposedWeights:
     """Weights of the terms on over-exposed pixels, and of the guidance."""
 
     gradient: float = _weight(20.0, "L1 between fused and infrared gradients, with their signs (Eq. 13, gamma = 1)")
-    intensity: float = _weight(1.0, "L1 to the half-and-half image (Eq. 11)")
+    intensity: float = _weight(0.5, "L1 to the half-and-half image (Eq. 11)")
     saturation: float = _weight(40.0, "mean excess over .94")
     guidance: float = _weight(0.4, "phi: cross-entropy of the guidance (Eq. 14)")
 

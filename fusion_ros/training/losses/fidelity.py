@@ -42,7 +42,7 @@ class FidelityWeights:
     qabf: float = _weight(2.0, "preserved edges, Qabf")
     ssim: float = _weight(0.5, "1 - SSIM, mean over the sources")
     scd: float = _weight(0.2, "sum of the correlations of differences")
-    intensity: float = _weight(3.0, "L1 to the brighter source")
+    intensity: float = _weight(2.0, "L1 to the brighter source")
     false_edges: float = _weight(40.0, "coarse gradients beyond those of both sources: halos and blotches")
 
 
