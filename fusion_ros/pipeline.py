@@ -23,6 +23,7 @@ from fusion_ros.fusion.fallback import (
     Model,
     ModelLoader,
 )
+from fusion_ros.fusion.mode_fade import ModeFade, fade_over
 from fusion_ros.thermal import (
     FrozenFrameConfig,
     FrozenFrameDetector,
@@ -64,6 +65,14 @@ class PipelineConfig:
     """
 
     mode: str = setting(AUTO, "fusion mode; auto chooses by exposure", choices=MODES)
+    mode_fade: float = setting(
+        0.3,
+        "time over which the picture goes from one mode's to the next one's, by the stamps; meanwhile both are "
+        "computed; 0 changes it at once",
+        unit="s",
+        minimum=0.0,
+        maximum=5.0,
+    )
     device: str = setting("auto", "auto, cpu, cuda or cuda:<n>", runtime=False)
     backend: str = setting(
         "auto", "what runs the networks", choices=("auto", "torch", "onnx", "tensorrt"), runtime=False
@@ -105,6 +114,7 @@ class _Stages:
     registration: Registration
     analyzer: ExposureAnalyzer
     selector: ModeSelector
+    fade: ModeFade
 
     @classmethod
     def of(cls, config: PipelineConfig) -> _Stages:
@@ -114,6 +124,7 @@ class _Stages:
             Registration(config.registration),
             ExposureAnalyzer(config.exposure),
             ModeSelector(config.selector),
+            ModeFade(config.mode_fade),
         )
 
 
@@ -192,6 +203,12 @@ class FusionPipeline:
             self._config = replace(self._config, mode=mode)
         self._fusion.retry()
 
+    def set_mode_fade(self, seconds: float) -> None:
+        """Change how long a fade between two modes takes, also of one that is under way. Raises InputError."""
+        with self._lock:
+            self._config = replace(self._config, mode_fade=seconds)
+            self._stages.fade.seconds = seconds
+
     def set_model(self, mode: str, weights: str) -> None:
         """Load other weights for the network `mode` in the caller's thread; the old ones serve meanwhile.
 
@@ -247,6 +264,8 @@ class FusionPipeline:
                 self.set_model(mode, weights)
         if config.mode != before.mode:
             self.set_mode(config.mode)
+        if config.mode_fade != before.mode_fade:
+            self.set_mode_fade(config.mode_fade)
         if config.selector != before.selector:
             self.set_selector(config.selector)
         if config.exposure != before.exposure:
@@ -261,7 +280,7 @@ class FusionPipeline:
             self._config = replace(self._config, timeout=config.timeout, on_missing=config.on_missing)
 
     def reset(self) -> None:
-        """Forget the past (gain control, frozen-sensor detection, mode hysteresis), as after a time jump."""
+        """Forget the past (gain control, frozen-sensor detection, mode hysteresis, fade), as after a time jump."""
         with self._lock:
             self._stages = _Stages.of(self._config)
 
@@ -276,7 +295,8 @@ class FusionPipeline:
         Returns:
             The fused frame with the RGB frame's stamp, frame_id and size (or the output size that is set). Where the
             mode asked for cannot be had (no weights, a failing model, a frozen or unreadable thermal image), `mode` is
-            what stood in for it and `fallback_reason` says why.
+            what stood in for it and `fallback_reason` says why. After a change of mode the image goes over to the new
+            mode's within `mode_fade`; `mode` is the new one from the first pair on.
 
         Raises:
             InputError: the RGB image is not (H, W, 3) uint8.
@@ -293,10 +313,16 @@ class FusionPipeline:
         chosen = stages.selector.update(reading, pair.rgb.stamp_ns)
         mode = chosen if mode == AUTO else mode
         rgb = watch.time("resize", lambda: _resized(rgb, self._output_shape(shape)))
+        fading: Mapping[str, float] = {}
         if thermal is None or problem is not None:
+            # The other modes' pictures would be made from an image that must not be used.
+            stages.fade.reset()
             answer = Answer(rgb, "rgb", None if mode == "rgb" else problem)
         else:
             answer = watch.time("fusion", lambda: self._fusion.fuse(mode, rgb, thermal))
+            answer, fading = watch.time(
+                "fade", lambda: fade_over(self._fusion, stages.fade, answer, rgb, thermal, pair.rgb.stamp_ns)
+            )
         return FusedFrame(
             image=answer.image,
             stamp_ns=pair.rgb.stamp_ns,
@@ -306,6 +332,7 @@ class FusionPipeline:
             thermal=thermal,
             guidance=answer.guidance,
             fallback_reason=answer.fallback_reason,
+            fading_from=fading,
             timings_ms=watch.timings_ms,
         )
 
@@ -326,6 +353,7 @@ class FusionPipeline:
         """
         with self._lock:
             stages, rgb_shape = self._stages, self._rgb_shape
+        stages.fade.reset()
         watch = _Stopwatch()
         reading = thermal = None
         if sensor == "rgb":

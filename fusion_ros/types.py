@@ -82,6 +82,7 @@ class FusedFrame:
         thermal: (H, W) uint8, the thermal image after gain control and registration, None where there was none.
         guidance: (H, W) uint8, predicted over-exposure mask of EPOFusion (0 or 255), None for other modes.
         fallback_reason: why `mode` is not what was asked for, or None.
+        fading_from: shares of earlier modes that are still in `image` after a switch, by mode; empty at other times.
         timings_ms: compute time of each stage in milliseconds, in order.
     """
 
@@ -93,6 +94,7 @@ class FusedFrame:
     thermal: NDArray[np.uint8] | None = None
     guidance: NDArray[np.uint8] | None = None
     fallback_reason: str | None = None
+    fading_from: Mapping[str, float] = field(default_factory=dict)
     timings_ms: Mapping[str, float] = field(default_factory=dict)
 
 

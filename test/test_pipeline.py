@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import threading
 
 import numpy as np
@@ -95,7 +97,7 @@ def test_the_result_carries_the_rgb_frames_header_and_size():
 
 def test_steps_are_timed_in_their_order():
     fused = pipeline().process(pair())
-    assert list(fused.timings_ms) == ["frozen", "agc", "registration", "exposure", "resize", "fusion"]
+    assert list(fused.timings_ms) == ["frozen", "agc", "registration", "exposure", "resize", "fusion", "fade"]
     assert all(value >= 0.0 for value in fused.timings_ms.values())
 
 
@@ -127,6 +129,71 @@ def test_mode_changes_between_two_frames_and_no_pair_is_lost():
         made.set_mode(mode)
         found.append(made.process(pair(number)).mode)
     assert found == ["caf", "guided", "epofusion", "rgb", "dfvo", "caf"]
+
+
+@pytest.mark.parametrize("rate", [10, 15, 30, 60])
+def test_a_static_scene_goes_over_to_the_next_mode_in_even_steps(rate):
+    made = pipeline(mode="caf", mode_fade=0.3)
+    still = pair()
+
+    def level(number):
+        stamp = round(number / rate * 1e9)
+        given = FramePair(Frame(still.rgb.image, stamp), Frame(still.thermal.image + number % 2, stamp))
+        fused = made.process(given)
+        return fused.mode, float(fused.image.mean()), sum(fused.fading_from.values())
+
+    assert level(0) == ("caf", 33.0, 0.0)
+    made.set_mode("epofusion")
+    frames = [level(number) for number in range(1, rate)]
+    assert {mode for mode, _, _ in frames} == {"epofusion"}
+    levels = [33.0, *(value for _, value, _ in frames)]
+    # From 33 to 11 in 0.3 s: (33 - 11) / (0.3 rate) a frame, and half a level of rounding at either end.
+    assert max(abs(after - before) for before, after in itertools.pairwise(levels)) <= 22 / (0.3 * rate) + 1
+    in_force = [number for number, (_, value, share) in enumerate(frames, 1) if value == 11.0 and share == 0.0]
+    assert in_force == list(range(math.ceil(0.3 * rate - 1e-6), rate))
+
+
+def test_no_fade_where_it_is_switched_off_or_a_camera_is_missing():
+    made = pipeline(mode="caf", mode_fade=0.0)
+    made.process(pair(0))
+    made.set_mode("dfvo")
+    assert (made.process(pair(1)).image == LEVELS["dfvo"]).all()
+    made.set_mode_fade(0.3)
+    made.process_single(pair(2).rgb, "rgb")
+    made.set_mode("caf")
+    back = made.process(pair(3))
+    assert (back.image == LEVELS["caf"]).all()
+    assert back.fading_from == {}
+    lost = made.process(pair(4, thermal=np.full((24, 32), np.nan, np.float32)))
+    np.testing.assert_array_equal(lost.image, pair(4).rgb.image)
+    made.set_mode("dfvo")
+    assert (made.process(pair(5)).image == LEVELS["dfvo"]).all()
+    made.reset()
+    made.set_mode("caf")
+    assert (made.process(pair(6)).image == LEVELS["caf"]).all()
+
+
+def test_a_fade_can_be_ended_and_is_refused_out_of_range():
+    made = pipeline(mode="caf")
+    made.process(pair(0))
+    made.set_mode("dfvo")
+    assert made.process(pair(1)).fading_from == pytest.approx({"caf": 2 / 3})
+    with pytest.raises(InputError, match="mode_fade"):
+        made.set_mode_fade(-1.0)
+    made.set_mode_fade(0.0)
+    assert (made.process(pair(2)).image == LEVELS["dfvo"]).all()
+
+
+def test_guidance_is_that_of_the_mode_in_force():
+    made = pipeline(mode="epofusion")
+    marked = np.full((48, 64), 255, np.uint8)
+    made.models["epofusion"].fuse_with_guidance = lambda rgb, thermal: (np.full_like(rgb, 11), marked)
+    assert made.process(pair(0)).guidance is marked
+    made.set_mode("caf")
+    fading = made.process(pair(1))
+    assert (set(fading.fading_from), fading.guidance) == ({"epofusion"}, None)
+    made.set_mode("epofusion")
+    assert made.process(pair(2)).guidance is marked
 
 
 def test_a_change_to_auto_knows_the_last_seconds():
@@ -286,6 +353,7 @@ def test_update_brings_every_runtime_setting():
     made = pipeline()
     wanted = PipelineConfig(
         mode="dfvo",
+        mode_fade=0.1,
         selector=SelectorConfig(dwell=2.0),
         registration=RegistrationConfig((1, 0, 2, 0, 1, 0, 0, 0, 1)),
         frozen=FrozenFrameConfig(frozen_frames=0),
@@ -305,7 +373,7 @@ def test_warm_up_runs_every_network_at_the_output_size():
 
 
 def test_changes_from_another_thread_never_tear_a_frame():
-    made = pipeline()
+    made = pipeline(mode_fade=0.0)
     stop = threading.Event()
     failures = []
 

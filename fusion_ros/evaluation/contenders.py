@@ -200,4 +200,6 @@ def _config(spec: ModeSpec, config: EvaluationConfig) -> PipelineConfig:
         precision=config.precision,
         models=ModelWeights(**weights),
         output_width=config.width,
+        # Frames are judged one by one: a fade would leave the mode before in some of `auto`'s.
+        mode_fade=0.0,
     )

@@ -167,11 +167,34 @@ def test_next_pair_after_a_switch_is_fused_in_the_new_mode(bench, cameras, fusio
     send_until(cameras.send_pair, lambda: fused, "a fused image")
     time.sleep(0.3)
     fused.clear()
-    assert bench.set_parameter("fusion", mode="rgb").successful
+    assert bench.set_parameter("fusion", mode="rgb", mode_fade=0.0).successful
     stamp = cameras.send_pair(value=200)
     wait_for(lambda: fused, "the next fused image")
     assert stamp_of(fused[0].header) == stamp
     assert np.array_equal(np.frombuffer(fused[0].data, np.uint8).reshape(48, 64, 3), rgb_image(200))
+
+
+def test_the_picture_of_the_mode_before_fades_out_by_the_stamps(bench, cameras, fusion, modes):
+    fused = bench.listen(Image, "fusion/image", QoSProfile(depth=50))
+    send_until(cameras.send_pair, lambda: fused, "a fused image")
+    assert bench.set_parameter("fusion", mode="rgb", mode_fade=0.0).successful
+    # Stamps of its own, for the test's clock is not the cameras'. The clock has to be near, or they are too old.
+    start = time.time_ns()
+    levels = []
+    for index in range(6):
+        if index == 1:
+            assert bench.set_parameter("fusion", mode="thermal", mode_fade=0.4).successful
+        stamp = start + index * 100_000_000
+        cameras.send_rgb(stamp, value=200)
+        # 8-bit thermal images go through as they are; one pixel moves, or the sensor would count as frozen.
+        thermal = np.zeros((48, 64), np.uint8)
+        thermal[0, index] = 255
+        cameras.send_thermal(stamp, image=thermal)
+        wait_for(lambda stamp=stamp: fused and stamp_of(fused[-1].header) == stamp, f"pair {index}")
+        levels.append(int(np.frombuffer(fused[-1].data, np.uint8).reshape(48, 64, 3)[-1, -1, 0]))
+    # From 200 to 0 in 0.4 s: a quarter every 0.1 s, beginning with the first pair of the new mode.
+    assert levels == [200, 150, 100, 50, 0, 0]
+    assert modes[-1] == "thermal"
 
 
 def test_two_listeners_in_process_get_the_frame_that_is_published(bench, cameras, fusion):
