@@ -15,6 +15,7 @@ from fusion_ros.configuration import section, setting, validate, values_of
 from fusion_ros.networks.caf import CAFConfig, CAFNet
 from fusion_ros.training.data.pairs import Pair, PairsConfig, RandomCrops, load_sets
 from fusion_ros.training.losses.caf import CAFLoss, CAFLossWeights
+from fusion_ros.training.losses.searched import SearchedLossConfig, searched_loss
 from fusion_ros.training.trainer import Trainer, TrainerConfig, TrainingResult
 from fusion_ros.training.validation import FusionValidation
 
@@ -30,6 +31,7 @@ class Config:
     data: PairsConfig = section(PairsConfig, "data")
     loss: CAFLossWeights = section(CAFLossWeights, "loss")
     trainer: TrainerConfig = section(TrainerConfig, "")
+    searched: SearchedLossConfig = section(SearchedLossConfig, "searched")
     validation_pairs: int = setting(12, "validation pairs that are fused and measured, spread over the sets", minimum=1)
 
 
@@ -42,11 +44,14 @@ class CAFTask:
         self._training = dict(training)
         self._validation = validation
         self._loss = CAFLoss(config.loss)
+        self._searched = searched_loss(config.searched)
 
     def training_set(self, seed: int, length: int) -> RandomCrops:
         return RandomCrops(self._training, self._config.data, seed, length)
 
     def loss(self, batch: Mapping[str, Tensor], step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        if self._searched:
+            return self._searched(self.network, batch, step)
         fused = self.network(batch["visible"], batch["infrared"]).fused.float()
         return self._loss(fused, batch["visible"], batch["infrared"])
 
@@ -69,5 +74,5 @@ def train(config: Config, out: Path, resume: bool) -> TrainingResult:
     np.random.seed(config.trainer.seed)  # noqa: NPY002  (what libraries below draw from)
     training, held_out = load_sets(config.data)
     task = CAFTask(config, training, FusionValidation(held_out, config.validation_pairs))
-    settings: dict[str, Any] = dict(values_of(config))
-    return Trainer(task, config.trainer, settings, out, resume).run()
+    settings: dict[str, Any] = values_of(config)
+    return Trainer(task, config.trainer, settings, out, resume, values_of(Config())).run()

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from fusion_ros.configuration import section, setting
+from fusion_ros.configuration import section
 from fusion_ros.networks.caf_s import CAFSNet
 from fusion_ros.training.data.noisy_crops import NoisyCrops
 from fusion_ros.training.data.pairs import PairsConfig
-from fusion_ros.training.fusion_task import train_fusion
+from fusion_ros.training.fusion_task import FusionTaskConfig, train_fusion
 from fusion_ros.training.losses.fidelity import FidelityWeights, fidelity_loss
 from fusion_ros.training.trainer import TrainerConfig, TrainingResult
 
@@ -24,8 +24,7 @@ class Config:
     data: PairsConfig = section(PairsConfig, "data")
     loss: FidelityWeights = section(FidelityWeights, "loss")
     trainer: TrainerConfig = section(TrainerConfig, "")
-    start: str = setting("", "safetensors file whose weights to start from; empty for random ones")
-    validation_pairs: int = setting(12, "validation pairs that are fused and measured, spread over the sets", minimum=1)
+    task: FusionTaskConfig = section(FusionTaskConfig, "")
 
 
 def train(config: Config, out: Path, resume: bool) -> TrainingResult:

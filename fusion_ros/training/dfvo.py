@@ -12,7 +12,7 @@ from fusion_ros.configuration import section, setting
 from fusion_ros.networks.dfvo import DFVONet
 from fusion_ros.training.data.dark_crops import DarkCrops
 from fusion_ros.training.data.pairs import PairsConfig
-from fusion_ros.training.fusion_task import train_fusion
+from fusion_ros.training.fusion_task import FusionTaskConfig, train_fusion
 from fusion_ros.training.losses.dfvo import DFVOLoss, DFVOLossWeights
 from fusion_ros.training.trainer import TrainerConfig, TrainingResult
 
@@ -35,8 +35,7 @@ class Config:
         default_factory=lambda: TrainerConfig(steps=24_000, learning_rate=1e-4),
         metadata={"section": TrainerConfig, "parameter": ""},
     )
-    start: str = setting("", "safetensors file whose weights to start from; empty for random ones")
-    validation_pairs: int = setting(12, "validation pairs that are fused and measured, spread over the sets", minimum=1)
+    task: FusionTaskConfig = section(FusionTaskConfig, "")
 
 
 def train(config: Config, out: Path, resume: bool) -> TrainingResult:

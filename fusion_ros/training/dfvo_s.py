@@ -15,7 +15,7 @@ from fusion_ros.configuration import section, setting
 from fusion_ros.networks.dfvo_s import DFVOSNet
 from fusion_ros.training.data.dark_crops import DarkCrops
 from fusion_ros.training.data.pairs import PairsConfig
-from fusion_ros.training.fusion_task import train_fusion
+from fusion_ros.training.fusion_task import FusionTaskConfig, train_fusion
 from fusion_ros.training.losses.dfvo import mutual_gradient_term, smoothness_term
 from fusion_ros.training.losses.fidelity import FidelityWeights, correlation, fidelity_loss
 from fusion_ros.training.losses.terms import gradient_magnitude, mean_absolute
@@ -55,8 +55,7 @@ class Config:
     loss: FidelityWeights = section(FidelityWeights, "loss")
     darkness: DarknessWeights = section(DarknessWeights, "darkness")
     trainer: TrainerConfig = section(TrainerConfig, "")
-    start: str = setting("", "safetensors file whose weights to start from; empty for random ones")
-    validation_pairs: int = setting(12, "validation pairs that are fused and measured, spread over the sets", minimum=1)
+    task: FusionTaskConfig = section(FusionTaskConfig, "")
 
 
 def local_brightness(image: Tensor) -> Tensor:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from fusion_ros.configuration import section, setting
+from fusion_ros.configuration import section
 from fusion_ros.networks.epofusion import EPOFusionNet
 from fusion_ros.training.data.glare_crops import GlareCrops
 from fusion_ros.training.data.pairs import PairsConfig
-from fusion_ros.training.fusion_task import train_fusion
+from fusion_ros.training.fusion_task import FusionTaskConfig, train_fusion
 from fusion_ros.training.losses.epofusion import EPOFusionLoss, EPOFusionLossWeights
 from fusion_ros.training.trainer import TrainerConfig, TrainingResult
 
@@ -36,8 +36,7 @@ class Config:
         ),
         metadata={"section": TrainerConfig, "parameter": ""},
     )
-    start: str = setting("", "safetensors file whose weights to start from; empty for random ones")
-    validation_pairs: int = setting(12, "validation pairs that are fused and measured, spread over the sets", minimum=1)
+    task: FusionTaskConfig = section(FusionTaskConfig, "")
 
 
 def train(config: Config, out: Path, resume: bool) -> TrainingResult:

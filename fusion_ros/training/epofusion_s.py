@@ -14,7 +14,7 @@ from fusion_ros.configuration import section, setting
 from fusion_ros.networks.epofusion_s import EPOFusionSNet
 from fusion_ros.training.data.glare_crops import GlareCrops
 from fusion_ros.training.data.pairs import PairsConfig
-from fusion_ros.training.fusion_task import train_fusion
+from fusion_ros.training.fusion_task import FusionTaskConfig, train_fusion
 from fusion_ros.training.losses.epofusion import guidance_term
 from fusion_ros.training.losses.fidelity import FidelityWeights, fidelity_loss
 from fusion_ros.training.losses.terms import mean_absolute, sobel
@@ -46,8 +46,7 @@ class Config:
     loss: FidelityWeights = section(FidelityWeights, "loss")
     overexposed: OverexposedWeights = section(OverexposedWeights, "overexposed")
     trainer: TrainerConfig = section(TrainerConfig, "")
-    start: str = setting("", "safetensors file whose weights to start from; empty for random ones")
-    validation_pairs: int = setting(12, "validation pairs that are fused and measured, spread over the sets", minimum=1)
+    task: FusionTaskConfig = section(FusionTaskConfig, "")
 
 
 def overexposed_terms(fused: Tensor, visible: Tensor, infrared: Tensor, mask: Tensor) -> dict[str, Tensor]:

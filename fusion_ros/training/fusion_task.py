@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,23 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fusion_ros.configuration import validate, values_of
+from fusion_ros.configuration import section, setting, validate, values_of
 from fusion_ros.fusion.network_loading import load_network
 from fusion_ros.training.data.pairs import Pair, PairsConfig, RandomCrops, load_sets
+from fusion_ros.training.losses.searched import SearchedLossConfig, searched_loss
 from fusion_ros.training.trainer import Trainer, TrainerConfig, TrainingResult
 from fusion_ros.training.validation import FusionValidation
 
 Loss = Callable[[nn.Module, Mapping[str, Tensor], int], tuple[Tensor, dict[str, Tensor]]]
+
+
+@dataclass(frozen=True)
+class FusionTaskConfig:
+    """What can be set for the training of every fusion network."""
+
+    start: str = setting("", "safetensors file whose weights to start from; empty for random ones")
+    validation_pairs: int = setting(12, "validation pairs that are fused and measured, spread over the sets", minimum=1)
+    searched: SearchedLossConfig = section(SearchedLossConfig, "searched")
 
 
 class FusionTask:
@@ -69,7 +80,8 @@ def train_fusion(
     """Train a fusion network into the folder `out`; see `Trainer`.
 
     Args:
-        config: has `data`, `trainer`, `start` and `validation_pairs`.
+        config: has `data`, `trainer` and `task` (a `FusionTaskConfig`); the last may name another loss, which a search
+            found, to train with.
         make_network: builds the network once the seed is set.
         loss: see `FusionTask`.
         crops: class of the training set.
@@ -84,10 +96,11 @@ def train_fusion(
     torch.manual_seed(trainer.seed)
     np.random.seed(trainer.seed)  # noqa: NPY002  (what libraries below draw from)
     training, held_out = load_sets(config.data)
-    validation = FusionValidation(held_out, config.validation_pairs)
+    validation = FusionValidation(held_out, config.task.validation_pairs)
     network = make_network()
-    if config.start:
-        trained = load_network(Path(config.start), type(network).__name__)
+    if config.task.start:
+        trained = load_network(Path(config.task.start), type(network).__name__)
         network.load_state_dict(trained.state_dict())
+    loss = searched_loss(config.task.searched) or loss
     task = FusionTask(network, loss, crops, config.data, training, validation)
-    return Trainer(task, trainer, dict(values_of(config)), out, resume).run()
+    return Trainer(task, trainer, values_of(config), out, resume, values_of(type(config)())).run()

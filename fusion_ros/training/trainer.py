@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import math
-import os
-import signal
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -25,11 +22,19 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from fusion_ros.configuration import setting
 from fusion_ros.errors import InputError, JobError
 from fusion_ros.fusion.weights import write_safetensors
+from fusion_ros.training.run_folder import (
+    CHECKPOINT_NAME,
+    claim_folder,
+    on_stop_signal,
+    read_state,
+    tensorboard_log,
+    write_scalars,
+    write_state,
+)
 
 # Settings that a run may be resumed with another value of: none changes what a step does, but for the learning rate,
 # which follows its schedule to the new last step.
 CHANGEABLE = ("steps", "max_minutes", "threads", "workers", "validate_every", "checkpoint_every", "log_every")
-CHECKPOINT_NAME = "checkpoint.pt"
 WEIGHTS_NAME = "weights.safetensors"
 
 
@@ -116,12 +121,21 @@ class TrainingResult:
 class Trainer:
     """Trains a task into a folder: `checkpoint.pt`, `weights.safetensors`, `config.json`, TensorBoard logs.
 
+    `settings` describe the run; a checkpoint goes on with the same ones only. `defaults` say what a setting counts as
+    that a checkpoint is older than.
+
     Raises:
         InputError: where the folder holds a run and `resume` is not given, or that run had other settings.
     """
 
     def __init__(
-        self, task: TrainingTask, config: TrainerConfig, settings: Mapping[str, Any], out: Path, resume: bool
+        self,
+        task: TrainingTask,
+        config: TrainerConfig,
+        settings: Mapping[str, Any],
+        out: Path,
+        resume: bool,
+        defaults: Mapping[str, Any] | None = None,
     ) -> None:
         from accelerate import Accelerator
         from accelerate.utils import set_seed
@@ -132,10 +146,11 @@ class Trainer:
         self._out = out
         self._task = task
         self._settings = dict(settings)
+        self._defaults = dict(defaults or {})
         self._step = 0
         self._metrics: dict[str, float] = {}
         self._stop_requested = False
-        self._claim_folder(resume)
+        claim_folder(out, self._settings, resume)
         use_gpu = config.device != "cpu" and torch.cuda.is_available()
         if config.device == "cuda" and not use_gpu:
             raise InputError("device 'cuda': torch finds no GPU here; use auto or cpu")
@@ -170,8 +185,8 @@ class Trainer:
         started = time.monotonic()
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with contextlib.ExitStack() as stack:
-            log = stack.enter_context(_log(self._out, self._step, self._accelerator.is_main_process))
-            stack.enter_context(self._signals())
+            log = stack.enter_context(tensorboard_log(self._out, self._step, self._accelerator.is_main_process))
+            stack.enter_context(on_stop_signal(self._request_stop))
             progress = stack.enter_context(Progress(*columns, disable=not self._accelerator.is_main_process))
             bar = progress.add_task("training", total=config.steps, completed=self._step)
             batches = iter(self._batches())
@@ -179,8 +194,8 @@ class Trainer:
                 loss, terms = self._take_step(batches)
                 progress.update(bar, completed=self._step, description=f"loss {loss:.4f}")
                 if self._step % config.log_every == 0:
-                    _write_scalars(log, "loss", {"total": loss, **terms}, self._step)
-                    _write_scalars(log, "schedule", {"learning_rate": self._rate(self._step - 1)}, self._step)
+                    write_scalars(log, "loss", {"total": loss, **terms}, self._step)
+                    write_scalars(log, "schedule", {"learning_rate": self._rate(self._step - 1)}, self._step)
                 if self._step % config.validate_every == 0 or self._step == config.steps:
                     self._validate(log)
                 if self._step % config.checkpoint_every == 0:
@@ -240,7 +255,7 @@ class Trainer:
         self._task.network = network
         try:
             self._metrics = self._task.validate()
-            _write_scalars(log, "validation", self._metrics, self._step)
+            write_scalars(log, "validation", self._metrics, self._step)
             for index, picture in enumerate(self._task.examples()):
                 log.add_image(f"examples/{index}", picture, self._step)
         finally:
@@ -252,7 +267,6 @@ class Trainer:
         network = self._accelerator.unwrap_model(self._network)
         state = {
             "step": self._step,
-            "settings": json.dumps(self._settings, sort_keys=True),
             "metrics": dict(self._metrics),
             "network": network.state_dict(),
             "optimiser": self._optimiser.state_dict(),
@@ -260,40 +274,18 @@ class Trainer:
             "random": torch.get_rng_state(),
             "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         }
-        target = self._out / CHECKPOINT_NAME
-        temporary = target.with_suffix(f".{os.getpid()}")
+        write_state(self._out, state, self._settings)
+        config = dataclasses.asdict(network.config)
+        path = self._out / WEIGHTS_NAME
         try:
-            with temporary.open("wb") as file:
-                torch.save(state, file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(target)
-            config = dataclasses.asdict(network.config)
-            write_safetensors(self._out / WEIGHTS_NAME, network.state_dict(), type(network).__name__, config)
-        except (OSError, RuntimeError) as error:
-            # torch reports a full disk as a RuntimeError of its zip writer.
+            write_safetensors(path, network.state_dict(), type(network).__name__, config)
+        except OSError as error:
             raise JobError(
-                f"{target}: cannot be written at step {self._step} ({error}); the checkpoint before it is whole: "
-                "make room and continue with --resume"
+                f"{path}: cannot be written at step {self._step} ({error}); make room and continue with --resume"
             ) from error
-        finally:
-            temporary.unlink(missing_ok=True)
 
     def _load_checkpoint(self) -> None:
-        path = self._out / CHECKPOINT_NAME
-        try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            saved = json.loads(state["settings"])
-        except Exception as error:
-            # torch.load raises many kinds of errors for a damaged file.
-            raise InputError(f"{path}: cannot be read as a checkpoint of a training run: {error}") from error
-        changed = sorted(
-            key
-            for key in saved.keys() | self._settings.keys()
-            if saved.get(key) != self._settings.get(key) and key not in CHANGEABLE
-        )
-        if changed:
-            raise InputError(f"{path}: was made with another {', '.join(changed)}; resume with the same settings")
+        state = read_state(self._out, self._settings, CHANGEABLE, self._defaults)
         self._accelerator.unwrap_model(self._network).load_state_dict(state["network"])
         self._optimiser.load_state_dict(state["optimiser"])
         if self._accelerator.scaler and state["scaler"]:
@@ -304,46 +296,5 @@ class Trainer:
         self._step = state["step"]
         self._metrics = state["metrics"]
 
-    def _claim_folder(self, resume: bool) -> None:
-        if (self._out / CHECKPOINT_NAME).exists() and not resume:
-            raise InputError(f"{self._out}: holds a training run; continue it with --resume or choose another --out")
-        self._out.mkdir(parents=True, exist_ok=True)
-        (self._out / "config.json").write_text(json.dumps(self._settings, indent=2, sort_keys=True) + "\n")
-
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        """Turn SIGINT and SIGTERM into a request to stop after the step in progress."""
-
-        def request_stop(_number: int, _frame: Any) -> None:
-            self._stop_requested = True
-
-        wanted = (signal.SIGINT, signal.SIGTERM)
-        try:
-            previous = {number: signal.signal(number, request_stop) for number in wanted}
-        except ValueError:
-            # Only the main thread may set handlers; elsewhere the owner of the thread stops us.
-            yield
-            return
-        try:
-            yield
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def _log(out: Path, step: int, wanted: bool) -> Iterator[Any]:
-    if not wanted:
-        yield None
-        return
-    from torch.utils.tensorboard import SummaryWriter
-
-    # Entries of steps that a checkpoint has not kept are dropped from the log when those steps are done again.
-    with SummaryWriter(str(out / "tensorboard"), purge_step=step or None) as writer:
-        yield writer
-
-
-def _write_scalars(log: Any, group: str, values: Mapping[str, float], step: int) -> None:
-    if log is not None:
-        for name, value in values.items():
-            log.add_scalar(f"{group}/{name}", value, step)
+    def _request_stop(self) -> None:
+        self._stop_requested = True

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from fusion_ros.configuration import setting
 from fusion_ros.errors import InputError
+from fusion_ros.training.losses.features import Features
 from fusion_ros.training.losses.terms import (
     gradient_magnitude,
     infrared_share,
@@ -32,7 +33,6 @@ from fusion_ros.training.losses.terms import (
     one_minus_ssim,
 )
 
-Features = Callable[[Tensor], list[Tensor]]
 FIXED_TERMS = ("mse_masked_visible", "mse_masked_infrared")
 
 
@@ -82,7 +82,7 @@ class CAFLoss:
         self._features = features
         perceptual = self.weights.perceptual_infrared or self.weights.perceptual_visible
         if perceptual and features is None:
-            raise InputError("loss.perceptual_*: needs VGG-16 features, which are not shipped; set both to 0")
+            raise InputError("loss.perceptual_*: needs VGG-16's or another network's features; set both to 0")
 
     def __call__(self, fused: Tensor, visible: Tensor, infrared: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of a batch.
@@ -109,17 +109,27 @@ class CAFLoss:
         for target in ("infrared", "visible"):
             image = targets[target]
             makers[f"ssim_{target}"] = partial(one_minus_ssim, fused, image)
-            makers[f"perceptual_{target}"] = partial(self._perceptual, fused, image)
+        makers |= _perceptual_terms(fused, visible, infrared, names, self._features)
         makers |= _gradient_terms(fused, visible, infrared, names)
         makers |= _masked_terms(fused, visible, infrared, names)
         return {name: makers[name]() for name in makers if name in names}
 
-    def _perceptual(self, fused: Tensor, image: Tensor) -> Tensor:
-        assert self._features is not None
-        pairs = zip(
-            self._features(fused.expand(-1, 3, -1, -1)), self._features(image.expand(-1, 3, -1, -1)), strict=True
-        )
-        return torch.stack([mean_square(own, other) for own, other in pairs]).mean()
+
+def _perceptual_terms(
+    fused: Tensor, visible: Tensor, infrared: Tensor, names: set[str], features: Features | None
+) -> Mapping[str, Callable[[], Tensor]]:
+    if features is None or not any(name.startswith("perceptual_") for name in names):
+        return {}
+    own = features(fused.expand(-1, 3, -1, -1))
+
+    def distance(image: Tensor) -> Tensor:
+        others = features(image.expand(-1, 3, -1, -1))
+        return torch.stack([mean_square(*pair) for pair in zip(own, others, strict=True)]).mean()
+
+    return {
+        "perceptual_infrared": lambda: distance(infrared),
+        "perceptual_visible": lambda: distance(visible),
+    }
 
 
 def _gradient_terms(
