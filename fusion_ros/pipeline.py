@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -128,6 +129,23 @@ class _Stages:
         )
 
 
+@dataclass(frozen=True)
+class PipelineMemory:
+    """What the frames so far have left behind in a pipeline; it can be pickled.
+
+    Attributes:
+        agc: limits of the gain control.
+        frozen: the last thermal frame, and how often it came.
+        selector: the mode in force, and what calls for another.
+        fade: how much of earlier modes is still to be seen; None for a pipeline that stays in one mode.
+    """
+
+    agc: ThermalAgc
+    frozen: FrozenFrameDetector
+    selector: ModeSelector
+    fade: ModeFade | None
+
+
 @dataclass
 class _Stopwatch:
     timings_ms: dict[str, float] = field(default_factory=dict)
@@ -215,7 +233,10 @@ class FusionPipeline:
         Raises:
             InputError: they cannot be used; the old model stays.
         """
-        self._fusion.replace(mode, weights)
+        with self._lock:
+            shape = self._rgb_shape
+        # Run once where the size is known, for a network's first frame takes many times as long as the others.
+        self._fusion.replace(mode, weights, None if shape is None else self._output_shape(shape))
         with self._lock:
             models = replace(self._config.models, **{mode: weights})
             self._config = replace(self._config, models=models)
@@ -253,15 +274,11 @@ class FusionPipeline:
             self._stages = replace(self._stages, registration=Registration(registration))
 
     def update(self, config: PipelineConfig) -> None:
-        """Bring every setting that may change at runtime to `config`'s value.
+        """Bring every setting that may change between two frames to `config`'s value.
 
-        Raises:
-            InputError: new weights cannot be used; then nothing has changed but weights that came before them.
+        Weights may not, for they take seconds to load: give them to `set_model`, in another thread than the frames'.
         """
         before = self._config
-        for mode, weights in config.models.by_mode().items():
-            if weights != getattr(before.models, mode):
-                self.set_model(mode, weights)
         if config.mode != before.mode:
             self.set_mode(config.mode)
         if config.mode_fade != before.mode_fade:
@@ -283,6 +300,19 @@ class FusionPipeline:
         """Forget the past (gain control, frozen-sensor detection, mode hysteresis, fade), as after a time jump."""
         with self._lock:
             self._stages = _Stages.of(self._config)
+
+    def memory(self) -> PipelineMemory:
+        """What `recall` needs to go on behind the last frame, in this pipeline or in one with the same settings."""
+        with self._lock:
+            stages = self._stages
+            return copy.deepcopy(PipelineMemory(stages.agc, stages.frozen, stages.selector, stages.fade))
+
+    def recall(self, memory: PipelineMemory) -> None:
+        """Go on where the pipeline stood that `memory` is of."""
+        own = copy.deepcopy(memory)
+        with self._lock:
+            fade = own.fade or ModeFade(self._config.mode_fade)
+            self._stages = replace(self._stages, agc=own.agc, frozen=own.frozen, selector=own.selector, fade=fade)
 
     # -- frames ------------------------------------------------------------------------------------------------------
 
@@ -335,6 +365,29 @@ class FusionPipeline:
             fading_from=fading,
             timings_ms=watch.timings_ms,
         )
+
+    def follow(self, pair: FramePair) -> None:
+        """Remember a pair as `process` does without making a picture of it, in a hundredth of the time.
+
+        That a model fails while it runs cannot be seen here: the fade then is that of the model that should have run.
+
+        Raises:
+            InputError: the RGB image is not (H, W, 3) uint8.
+        """
+        rgb = _checked_rgb(pair.rgb)
+        with self._lock:
+            stages, mode = self._stages, self._config.mode
+            self._rgb_shape = (rgb.shape[0], rgb.shape[1])
+        is_usable = not stages.frozen.update(pair.thermal.image, pair.thermal.stamp_ns)
+        try:
+            stages.agc(pair.thermal.image)
+        except InputError:
+            is_usable = False
+        chosen = stages.selector.update(stages.analyzer.analyze(rgb), pair.rgb.stamp_ns)
+        if is_usable:
+            stages.fade.update(self._fusion.answering(chosen if mode == AUTO else mode), pair.rgb.stamp_ns)
+        else:
+            stages.fade.reset()
 
     def process_single(self, frame: Frame, sensor: Literal["rgb", "thermal"], reason: str | None = None) -> FusedFrame:
         """Pass one camera's frame on while the other camera is silent.

@@ -345,8 +345,12 @@ def test_a_refused_change_leaves_everything_as_it_was(change):
 def test_other_weights_serve_the_next_frame():
     made = pipeline(mode="caf")
     made.set_model("caf", "mine")
+    assert made.models["caf"].seen == []
     assert (made.process(pair()).image == 99).all()
     assert made.config.models.caf == "mine"
+    # From here on the size is known: the first run, which takes long, is over before the model serves.
+    made.set_model("caf", "others")
+    assert [rgb.shape for rgb, _ in made.models["caf"].seen] == [(48, 64, 3)]
 
 
 def test_update_brings_every_runtime_setting():

@@ -131,19 +131,23 @@ class FallbackFusion:
             else:
                 self._put(mode, model)
 
-    def replace(self, mode: str, weights: str) -> None:
+    def replace(self, mode: str, weights: str, warm_up: tuple[int, int] | None = None) -> None:
         """Load other weights for a network; the next frame uses them.
 
         Args:
             mode: `epofusion`, `dfvo` or `caf`.
             weights: a path or a name from the manifest; empty for the shipped weights.
+            warm_up: (H, W) to run the new model at once before it takes the old one's place, None for not at all.
 
         Raises:
             InputError: they cannot be used; the old model stays.
         """
         if mode not in NETWORK_MODES:
             raise InputError(f"models.{mode}: there is no such network; there are {', '.join(NETWORK_MODES)}")
-        self._put(mode, self._load(mode, weights or None, *self._where))
+        model = self._load(mode, weights or None, *self._where)
+        if warm_up is not None:
+            model.warm_up(*warm_up)
+        self._put(mode, model)
 
     def retry(self) -> None:
         """Try models that failed again with the next frame."""
@@ -181,6 +185,12 @@ class FallbackFusion:
                     return Answer(image, candidate, None if candidate == mode else reason, guidance)
             reason = reason or problem or f"{candidate}: not loaded"
         return Answer(rgb_bgr, "rgb", reason)
+
+    def answering(self, mode: str) -> str:
+        """The mode that answers where `mode` is asked for, as long as no model fails while it runs."""
+        with self._lock:
+            usable = self._models.keys() - self._missing.keys()
+        return next((candidate for candidate in self._candidates(mode) if candidate in usable), "rgb")
 
     def _candidates(self, mode: str) -> list[str]:
         with self._lock:

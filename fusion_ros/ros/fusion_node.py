@@ -6,7 +6,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from fusion_ros.ros.node import StreamNode
 from fusion_ros.ros.parameters import FusionNodeConfig
 from fusion_ros.ros.qos import overridable, sensor_input, subscription_events
 from fusion_ros.ros.run import run_nodes
+from fusion_ros.ros.runtime_weights import RuntimeWeights
 from fusion_ros.ros.sensor_input import RGB, THERMAL, SensorInput
 from fusion_ros.ros.synchroniser import Synchroniser, make_synchroniser
 from fusion_ros.types import NANOSECONDS_PER_SECOND, Frame, FramePair, FusedFrame
@@ -74,6 +75,7 @@ class FusionNode(StreamNode[FusionNodeConfig, Arrival]):
         self._model_loader = model_loader
         self._pipeline: FusionPipeline | None = None
         self._applied: PipelineConfig | None = None
+        self._weights: RuntimeWeights | None = None
         self._inputs: dict[str, SensorInput] = {}
         self._filters: dict[str, SimpleFilter] = {}
         self._synchroniser: Synchroniser | None = None
@@ -102,6 +104,7 @@ class FusionNode(StreamNode[FusionNodeConfig, Arrival]):
         pipeline.warm_up(*_WARM_UP_SHAPE)
         self._pipeline = pipeline
         self._applied = config.pipeline
+        self._weights = RuntimeWeights(self, pipeline)
         self._output = FusionOutput(self)
         self.add_debug_publishers()
         self._filters = {RGB: SimpleFilter(), THERMAL: SimpleFilter()}
@@ -136,6 +139,9 @@ class FusionNode(StreamNode[FusionNodeConfig, Arrival]):
             self.destroy_timer(self._watch)
             self._watch = None
         self._synchroniser = None
+        if self._weights is not None:
+            self._weights.stop()
+            self._weights = None
         self._pipeline = None
         self._last = None
         self._camera_info = None
@@ -155,21 +161,9 @@ class FusionNode(StreamNode[FusionNodeConfig, Arrival]):
             self._alive_since[name] = time.monotonic()
 
     def accept(self, old: FusionNodeConfig, new: FusionNodeConfig, changed: frozenset[str]) -> None:
-        """Refuse weights that cannot be loaded; they are loaded here, beside the frames, and wait for the next one."""
-        pipeline = self._pipeline
-        if pipeline is None:
-            return
-        before = pipeline.config.models.by_mode()
-        replaced: list[str] = []
-        try:
-            for mode, weights in new.pipeline.models.by_mode().items():
-                if weights != before[mode]:
-                    pipeline.set_model(mode, weights)
-                    replaced.append(mode)
-        except Exception:
-            for mode in replaced:
-                pipeline.set_model(mode, before[mode])
-            raise
+        """Refuse weights that a look at their file shows to be unusable; the others are loaded beside the frames."""
+        if self._weights is not None:
+            self._weights.check(new.pipeline.models.by_mode(), changed)
 
     # -- arrival, in the executor's thread ---------------------------------------------------------------------------
 
@@ -202,6 +196,8 @@ class FusionNode(StreamNode[FusionNodeConfig, Arrival]):
         self.offer(Arrival(rgb, thermal, skew_ns))
 
     def _watch_inputs(self) -> None:
+        if self._weights is not None:
+            self._weights.watch(self.store.config.pipeline.models.by_mode())
         if not self.is_active or self._synchroniser is None:
             return
         config = self.store.config
@@ -274,8 +270,7 @@ class FusionNode(StreamNode[FusionNodeConfig, Arrival]):
         if config is self._applied:
             return
         self._applied = config
-        # Models have been replaced when the parameter was set; loading them here would hold up a frame.
-        self._pipeline.update(replace(config, models=self._pipeline.config.models))
+        self._pipeline.update(config)
 
     def _frame(self, sensor: str, message: Any) -> Frame | None:
         if message is None:
@@ -350,6 +345,7 @@ class FusionNode(StreamNode[FusionNodeConfig, Arrival]):
     def describe(self, status: StatusBuilder, report: HealthReport) -> None:
         """Mode, model, silent cameras and what the pairing dropped."""
         assert self._pipeline is not None
+        assert self._weights is not None
         in_force = self._mode_in_force
         status.add("mode_requested", self._pipeline.mode)
         status.add("mode", in_force or "none yet")
@@ -359,6 +355,7 @@ class FusionNode(StreamNode[FusionNodeConfig, Arrival]):
         status.add("fallback", self._last_reason or "none")
         for mode, problem in self._pipeline.problems.items():
             status.add(f"unavailable.{mode}", problem)
+        self._weights.describe(status)
         self._describe_inputs(status)
         if self.is_active and self._last_reason is not None and not self._silent:
             status.warn(f"mode {in_force} stands in: {self._last_reason}")
