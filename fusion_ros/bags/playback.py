@@ -29,7 +29,9 @@ class PlayerConfig:
         maximum=3600.0,
         runtime=False,
     )
-    exit_at_end: bool = setting(True, "end the process after the last message, with exit code 0")
+    exit_at_end: bool = setting(
+        True, "end the process after the last message, with exit code 0, or 1 where messages were lost"
+    )
 
 
 class Pacer:

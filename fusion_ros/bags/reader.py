@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -56,6 +57,11 @@ class _Source(Protocol):
     ) -> Iterator[tuple[str, int, bytes]]:
         """Yield (topic, receive time, serialized message)."""
 
+    def messages_one_by_one(
+        self, topics: Collection[str], start_ns: int | None, stop_ns: int | None
+    ) -> Iterator[tuple[str, int, bytes]]:
+        """As `messages`, in the order of the file, with nothing left out but what is spoilt."""
+
     def close(self) -> None:
         """Let go of the files."""
 
@@ -64,6 +70,7 @@ class _IntactSource:
     """A file or folder that the rosbags library opens."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._reader = Reader(path)
         self._reader.open()
         self.topics: dict[str, RecordedTopic] = {}
@@ -84,8 +91,37 @@ class _IntactSource:
         for connection, stamp_ns, data in self._reader.messages(connections, start_ns, stop_ns):
             yield connection.topic, stamp_ns, data
 
+    def messages_one_by_one(
+        self, topics: Collection[str], start_ns: int | None, stop_ns: int | None
+    ) -> Iterator[tuple[str, int, bytes]]:
+        for file in _storage_files(self._path):
+            yield from RecoveredFile(file).messages(topics, start_ns, stop_ns)
+
     def close(self) -> None:
         self._reader.close()
+
+
+class _Passed:
+    """How far a source has been read: messages come by receive time, several of which may be the same."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._last_ns = -1
+        self._at_last: Counter[str] = Counter()
+
+    def add(self, topic: str, stamp_ns: int) -> None:
+        self.count += 1
+        if stamp_ns != self._last_ns:
+            self._last_ns = stamp_ns
+            self._at_last.clear()
+        self._at_last[topic] += 1
+
+    def is_new(self, topic: str, stamp_ns: int) -> bool:
+        """Whether a message, read once more from the beginning, has not been passed yet; asked once for each."""
+        if stamp_ns == self._last_ns and self._at_last[topic]:
+            self._at_last[topic] -= 1
+            return False
+        return stamp_ns >= self._last_ns
 
 
 class BagReader:
@@ -98,11 +134,14 @@ class BagReader:
         end_ns: receive time of the last message.
         damage: what is wrong with the recording and how much of it can be read, None where nothing is. Reading on
             can bring more of it to light.
+        unread: messages that the recording's index promises and that the last pass of `messages` could not read (where
+            that was given a start or a stop: 1 for any number of them). Complete when the pass has ended.
     """
 
     def __init__(self, path: Path, sources: list[_Source], damage: str | None = None) -> None:
         self.path = path
         self.damage = damage
+        self.unread = 0
         self._sources = sources
         self._own_types: Typestore | None = None
         counts: dict[str, TopicInfo] = {}
@@ -151,23 +190,60 @@ class BagReader:
             stop_ns: receive time to stop before.
 
         Raises:
-            InputError: a topic is not in the bag. Damaged data is no error: reading ends there and `damage` says so.
+            InputError: a topic is not in the bag. Damaged data is no error: reading goes on behind it where that can be
+                done, and `damage` says what was lost.
         """
         if topics is not None:
             self.require(*topics)
+        self.unread = 0
         return self._messages(set(self.topics if topics is None else topics), start_ns, stop_ns)
 
     def _messages(self, wanted: set[str], start_ns: int | None, stop_ns: int | None) -> Iterator[BagMessage]:
         for source in self._sources:
-            count = 0
+            passed = _Passed()
             try:
                 for topic, stamp_ns, data in source.messages(wanted, start_ns, stop_ns):
                     yield BagMessage(topic, stamp_ns, self.topics[topic].msgtype, data)
-                    count += 1
+                    passed.add(topic, stamp_ns)
             except Exception as error:
                 # Storage, compression and database libraries each have errors of their own for spoilt data.
-                total = sum(topic.count for name, topic in source.topics.items() if name in wanted)
-                self._note_damage(f"reading stopped after {count} of {total} messages: {error}")
+                spoilt = str(error) or type(error).__name__
+            else:
+                if self._is_whole(source, start_ns, stop_ns) and passed.count < (total := _total(source, wanted)):
+                    self.unread += total - passed.count
+                    self._note_damage(f"{total - passed.count} of {total} messages are not where the index says")
+                continue
+            yield from self._behind(source, passed, wanted, start_ns, stop_ns, spoilt)
+
+    def _behind(
+        self,
+        source: _Source,
+        passed: _Passed,
+        wanted: set[str],
+        start_ns: int | None,
+        stop_ns: int | None,
+        spoilt: str,
+    ) -> Iterator[BagMessage]:
+        """Go on behind the place at which reading a source has failed."""
+        before, recovered = passed.count, 0
+        for topic, stamp_ns, data in source.messages_one_by_one(wanted, start_ns, stop_ns):
+            if passed.is_new(topic, stamp_ns):
+                recovered += 1
+                yield BagMessage(topic, stamp_ns, self.topics[topic].msgtype, data)
+        if self._is_whole(source, start_ns, stop_ns):
+            total = _total(source, wanted)
+            self.unread += max(0, total - before - recovered)
+            lost = f"{total - before - recovered} of {total} messages are lost"
+        else:
+            self.unread += 1
+            lost = "messages are lost"
+        self._note_damage(
+            f"after {before} messages the recording is spoilt ({spoilt}); {recovered} behind that can be read, {lost}"
+        )
+
+    @staticmethod
+    def _is_whole(source: _Source, start_ns: int | None, stop_ns: int | None) -> bool:
+        return (start_ns is None or start_ns <= source.start_ns) and stop_ns is None
 
     def decode(self, message: BagMessage) -> Any:
         """Deserialize `message`; the result has the attributes of the ROS message, with numeric arrays as numpy arrays.
@@ -238,7 +314,7 @@ def open_bag(path: str | os.PathLike[str]) -> BagReader:
             f"{path}: storage {path.suffix!r} is not supported ({', '.join(STORAGE_SUFFIXES)}, or a rosbag2 folder)"
             f"{hint}"
         )
-    files = [path] if path.is_file() else [file for file in sorted(path.iterdir()) if file.suffix in STORAGE_SUFFIXES]
+    files = _storage_files(path)
     reason = "metadata.yaml is missing"
     if path.is_file() or (path / "metadata.yaml").is_file():
         try:
@@ -249,6 +325,14 @@ def open_bag(path: str | os.PathLike[str]) -> BagReader:
     if not files:
         raise InputError(f"{path}: not a readable rosbag2 recording ({reason}), and it holds no .mcap or .db3 file")
     return _open_files(path, files, reason)
+
+
+def _total(source: _Source, wanted: set[str]) -> int:
+    return sum(topic.count for name, topic in source.topics.items() if name in wanted)
+
+
+def _storage_files(path: Path) -> list[Path]:
+    return [path] if path.is_file() else [file for file in sorted(path.iterdir()) if file.suffix in STORAGE_SUFFIXES]
 
 
 def _open_files(path: Path, files: list[Path], reason: str) -> BagReader:

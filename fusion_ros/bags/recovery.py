@@ -1,10 +1,13 @@
-"""What can still be read from a bag file whose end or index is missing: a recording that was cut off.
+"""What can still be read from a bag file that was cut off, has lost its index or is spoilt in the middle.
 
-An `.mcap` is read record by record from its start (https://mcap.dev/spec), a sqlite3 file row by row.
+An `.mcap` is read record by record from its start (https://mcap.dev/spec). A chunk that cannot be decompressed is left
+out; where the bytes no longer are records, reading goes on at the next chunk. A sqlite3 file is read row by row, and
+where a page of it is spoilt, the rows behind it by their numbers.
 """
 
 from __future__ import annotations
 
+import mmap
 import sqlite3
 import struct
 from collections.abc import Collection, Iterator
@@ -21,6 +24,11 @@ MCAP_MAGIC = b"\x89MCAP0\r\n"
 _SCHEMA, _CHANNEL, _MESSAGE, _CHUNK, _DATA_END = 0x03, 0x04, 0x05, 0x06, 0x0F
 _RECORD_HEADER = struct.Struct("<BQ")
 _MESSAGE_HEADER = struct.Struct("<HIQQ")
+# Kinds 0x01 to 0x0F are those of the specification; from 0x80 on they are private.
+_LAST_KIND, _FIRST_PRIVATE_KIND = 0x0F, 0x80
+# Start and end of its time, size and checksum of its records: what a chunk begins with.
+_CHUNK_START = struct.Struct("<QQQI")
+_COMPRESSIONS = (b"", b"lz4", b"zstd")
 
 
 @dataclass
@@ -81,6 +89,8 @@ class RecoveredFile:
             if topic in topics and late_enough and (stop_ns is None or stamp_ns < stop_ns):
                 yield topic, stamp_ns, data
 
+    messages_one_by_one = messages
+
     def close(self) -> None:
         """Do nothing: the file is open only while it is scanned."""
 
@@ -93,11 +103,7 @@ def _scan_mcap(path: Path, topics: dict[str, RecordedTopic]) -> Iterator[tuple[s
         magic = file.read(len(MCAP_MAGIC))
         if magic != MCAP_MAGIC:
             raise InputError(f"{path}: not an MCAP file (it starts with {magic!r}); give a recording of ROS 2")
-        try:
-            yield from _mcap_messages(_records(file, path.stat().st_size), topics)
-        except struct.error:
-            # A record that is too short for its kind: from here on the bytes mean nothing.
-            return
+        yield from _mcap_messages(_records(file, path.stat().st_size), topics)
 
 
 def _mcap_messages(
@@ -106,38 +112,88 @@ def _mcap_messages(
     schemas: dict[int, RecordedTopic] = {}
     channels: dict[int, str] = {}
     for kind, record in records:
-        if kind == _SCHEMA:
-            number, schema = _parse_schema(record)
-            schemas[number] = schema
-        elif kind == _CHANNEL:
-            number, schema_number, topic = _parse_channel(record)
-            channels[number] = topic
-            if topic not in topics and schema_number in schemas:
-                known = schemas[schema_number]
-                topics[topic] = RecordedTopic(known.msgtype, known.definition, known.definition_format)
-        elif kind == _MESSAGE:
-            number, _sequence, stamp_ns, _published = _MESSAGE_HEADER.unpack_from(record)
-            if channels.get(number) in topics:
-                yield channels[number], stamp_ns, record[_MESSAGE_HEADER.size :]
+        try:
+            if kind == _SCHEMA:
+                number, schema = _parse_schema(record)
+                schemas[number] = schema
+            elif kind == _CHANNEL:
+                number, schema_number, topic = _parse_channel(record)
+                channels[number] = topic
+                if topic not in topics and schema_number in schemas:
+                    known = schemas[schema_number]
+                    topics[topic] = RecordedTopic(known.msgtype, known.definition, known.definition_format)
+            elif kind == _MESSAGE:
+                number, _sequence, stamp_ns, _published = _MESSAGE_HEADER.unpack_from(record)
+                if channels.get(number) in topics:
+                    yield channels[number], stamp_ns, record[_MESSAGE_HEADER.size :]
+        except struct.error:
+            # Too short for its kind: this record is lost, not those behind it.
+            continue
 
 
 def _records(file: BinaryIO, file_size: int) -> Iterator[tuple[int, bytes]]:
-    """Yield the records of the data section, those inside chunks included, up to the first that is not whole."""
+    """Yield the records of the data section, those inside chunks included; what is spoilt is left out."""
+    # Where the record before began: a spoilt length leads into the middle of what follows.
+    before = file.tell()
     while True:
+        place = file.tell()
         header = file.read(_RECORD_HEADER.size)
         if len(header) < _RECORD_HEADER.size:
             return
         kind, size = _RECORD_HEADER.unpack(header)
         if kind == _DATA_END:
             return
+        is_record = 0 < kind <= _LAST_KIND or kind >= _FIRST_PRIVATE_KIND
+        is_whole = size <= file_size - file.tell()
+        if not (is_record and is_whole):
+            found = _next_chunk(file, before + 1)
+            if found is not None:
+                before = found
+                file.seek(found)
+                continue
+        if not is_record:
+            return
         record = file.read(min(size, file_size - file.tell()))
         if kind == _CHUNK:
             # A chunk that was cut off is still good up to the cut, where it is not compressed.
             yield from _chunk_records(record)
-        elif len(record) == size:
+        elif is_whole:
             yield kind, record
-        if len(record) < size:
+        if not is_whole:
             return
+        before = place
+
+
+def _next_chunk(file: BinaryIO, start: int) -> int | None:
+    """Look for bytes from `start` on that can be nothing but the beginning of a whole chunk; None where there are none.
+
+    A chunk says its size twice, beside the order of its times and one of three words: chance does not write that.
+    """
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        place = start
+        while (place := content.find(bytes([_CHUNK]), place)) >= 0:
+            if _is_chunk(content, place):
+                return place
+            place += 1
+    return None
+
+
+def _is_chunk(content: mmap.mmap, place: int) -> bool:
+    try:
+        _kind, size = _RECORD_HEADER.unpack_from(content, place)
+        end = place + _RECORD_HEADER.size + size
+        if end > len(content):
+            return False
+        first_ns, last_ns, _size, _checksum = _CHUNK_START.unpack_from(content, place + _RECORD_HEADER.size)
+        name_place = place + _RECORD_HEADER.size + _CHUNK_START.size
+        (name_size,) = struct.unpack_from("<I", content, name_place)
+        name_end = name_place + 4 + name_size
+        if first_ns > last_ns or name_size > 4 or content[name_place + 4 : name_end] not in _COMPRESSIONS:
+            return False
+        (records_size,) = struct.unpack_from("<Q", content, name_end)
+        return bool(name_end + 8 + records_size == end)
+    except struct.error:
+        return False
 
 
 def _chunk_records(chunk: bytes) -> Iterator[tuple[int, bytes]]:
@@ -194,11 +250,39 @@ def _scan_sqlite(found: RecoveredFile) -> Iterator[tuple[str, int, bytes]]:
         for number, topic, msgtype in connection.execute("SELECT id, name, type FROM topics"):
             names[number] = topic
             found.topics.setdefault(topic, RecordedTopic(msgtype))
-        for number, stamp_ns, data in connection.execute("SELECT topic_id, timestamp, data FROM messages"):
+        for number, stamp_ns, data in _rows(connection):
             if number in names:
                 yield names[number], stamp_ns, data
     except sqlite3.DatabaseError:
-        # The end of what is left of the file.
+        # Not even the beginning can be read.
         return
     finally:
         connection.close()
+
+
+def _rows(connection: sqlite3.Connection) -> Iterator[tuple[int, int, bytes]]:
+    """Yield the rows in their order; from the first that cannot be read on, each that can be."""
+    query = "SELECT id, topic_id, timestamp, data FROM messages"
+    last = 0
+    try:
+        for row in connection.execute(f"{query} ORDER BY id"):
+            last = row[0]
+            yield row[1], row[2], row[3]
+        return
+    except sqlite3.DatabaseError:
+        newest = _newest_row(connection, last)
+    for number in range(last + 1, newest + 1):
+        try:
+            row = connection.execute(f"{query} WHERE id = ?", (number,)).fetchone()
+        except sqlite3.DatabaseError:
+            continue
+        if row is not None:
+            yield row[1], row[2], row[3]
+
+
+def _newest_row(connection: sqlite3.Connection, otherwise: int) -> int:
+    try:
+        (newest,) = connection.execute("SELECT max(id) FROM messages").fetchone()
+        return int(newest or otherwise)
+    except sqlite3.DatabaseError:
+        return otherwise

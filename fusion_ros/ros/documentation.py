@@ -45,9 +45,9 @@ on `/diagnostics`, until the parameter is set to something allowed and the node 
 (`ros2 lifecycle set /fusion configure`, then `activate`).
 
 Weights that are set while the node runs (`models.*`) are refused at once where a look at the file shows that they
-cannot be used: it is missing, spoilt, cut off, or for another network. Otherwise they are loaded beside the frames, which
-the old model goes on to fuse, and serve from some later pair on; `loading` on `/diagnostics` names what is under way. A
-load that fails is logged and shows on `/diagnostics`, the old model serves on, and the parameter goes back to it.
+cannot be used: it is missing, spoilt, cut off, or for another network. Otherwise they are loaded beside the frames,
+which the old model goes on to fuse, and serve from some later pair on; `loading` on `/diagnostics` names what is under
+way. A load that fails is logged and shows on `/diagnostics`; the old model serves on and the parameter goes back to it.
 
 A change of mode takes effect on the next pair. Over `mode_fade` the picture goes over from the earlier mode's in even
 steps, by the stamps of the frames: both networks run in that time, and where they take so long that pairs are

@@ -44,12 +44,16 @@ class StreamNode(LifecycleNode, Generic[ConfigT, ItemT]):
         name: default node name.
         config_class: settings that the parameters are made from.
         arguments: passed on to `LifecycleNode` (`namespace`, `parameter_overrides`, `cli_args`, ...).
+
+    Attributes:
+        exit_code: what the process is to return where this node has a say in it.
     """
 
     def __init__(self, name: str, config_class: type[ConfigT], **arguments: Any) -> None:
         super().__init__(name, **arguments)
         self.health = StreamHealth(time.monotonic_ns())
         self.is_active = False
+        self.exit_code = 0
         self._is_configured = False
         self._failure: str | None = None
         self._last_bad_input = ""

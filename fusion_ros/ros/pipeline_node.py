@@ -14,14 +14,14 @@ from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
 from rclpy.parameter import Parameter
-from rclpy.utilities import remove_ros_args
 
+from fusion_ros.errors import InputError
 from fusion_ros.ros import topics
 from fusion_ros.ros.detection_node import DetectionNode
 from fusion_ros.ros.fusion_node import FusionNode
 from fusion_ros.ros.graph import DETECTION, FUSION, SEGMENTATION
 from fusion_ros.ros.perception_node import PerceptionNode
-from fusion_ros.ros.run import run_nodes
+from fusion_ros.ros.run import own_arguments, run_nodes
 from fusion_ros.ros.segmentation_node import SegmentationNode
 
 NODES = {FUSION: FusionNode, DETECTION: DetectionNode, SEGMENTATION: SegmentationNode}
@@ -59,7 +59,11 @@ def main() -> int:
     )
     parser.add_argument("--nodes", nargs="+", choices=list(NODES), default=list(NODES), help="nodes to run (all three)")
     parser.add_argument("--backend", help="what runs the fusion networks; the parameter of that name is every node's")
-    chosen = parser.parse_args(remove_ros_args(sys.argv)[1:])
+    try:
+        chosen = parser.parse_args(own_arguments())
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
     return run_nodes(lambda: make_nodes(chosen.nodes, chosen.backend))
 
 

@@ -108,6 +108,7 @@ class PlayerNode(StreamNode[PlayerConfig, None]):
         config = self.store.config
         self._pacer = Pacer(config.rate)
         self._progress = _Progress()
+        self.exit_code = 0
         self._thread = threading.Thread(target=self._play_safely, args=(config,), name="player", daemon=True)
         self._thread.start()
 
@@ -154,11 +155,15 @@ class PlayerNode(StreamNode[PlayerConfig, None]):
         except Exception as error:
             if self.context.ok() and not self._pacer.is_stopped:
                 self.health.failed(f"{type(error).__name__}: {error}")
-                self.get_logger().error(f"the replay ended: {type(error).__name__}: {error}")
+                self._break_off(f"{type(error).__name__}: {error}")
         if self._pacer.is_stopped or self._at_end is None or not self.store.config.exit_at_end:
             return
         self._let_arrive()
         self._at_end()
+
+    def _break_off(self, reason: str) -> None:
+        self.exit_code = 1
+        self.get_logger().error(f"the replay is not whole, {self._progress.published} messages were played: {reason}")
 
     def _play(self, config: PlayerConfig) -> None:
         bag = self._bag
@@ -176,9 +181,12 @@ class PlayerNode(StreamNode[PlayerConfig, None]):
                 self._progress.published += 1
                 self.health.published()
             self._progress.passes += 1
+            if bag.unread:
+                self._break_off(bag.damage or f"{bag.unread} messages could not be read")
             if not self.store.config.loop:
                 break
-        self.get_logger().info(f"replayed {self._progress.published} messages of {bag.path}")
+        if not self.exit_code:
+            self.get_logger().info(f"replayed {self._progress.published} messages of {bag.path}")
 
     def _tell_time(self, stamp_ns: int) -> None:
         bag = self._bag

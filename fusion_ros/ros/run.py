@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 import socket
 import sys
@@ -12,10 +13,13 @@ from collections.abc import Callable, Sequence
 
 import cv2
 import rclpy
+from rclpy.exceptions import ParameterException
 from rclpy.executors import Executor, ExternalShutdownException
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import remove_ros_args
 
+from fusion_ros.errors import InputError
 from fusion_ros.ros.executor import make_executor
 
 # ros2 launch sends SIGTERM five seconds after SIGINT: be gone by then, whatever is being computed.
@@ -26,16 +30,31 @@ def run_nodes(make: Callable[[], Sequence[Node]], arguments: Sequence[str] | Non
     """Spin nodes on one thread until SIGINT, SIGTERM or a shutdown of rclpy.
 
     Args:
-        make: creates the nodes; a node with a method `close` is closed before it is destroyed.
+        make: creates the nodes; a node with a method `close` is closed before it is destroyed, and an attribute
+            `exit_code` of a node counts in what is returned.
         arguments: command line with ROS arguments; `sys.argv` where it is None.
 
     Returns:
-        Exit code 0.
+        Exit code: 0, or the largest of the nodes', or 2 where the ROS arguments cannot be used, which one line on
+        stderr then says.
     """
+    try:
+        return _run(make, arguments)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def _run(make: Callable[[], Sequence[Node]], arguments: Sequence[str] | None) -> int:
     ending = _Ending()
     # For images of a camera's size OpenCV's threads cost more CPU than they save time, and the networks want the cores.
     cv2.setNumThreads(1)
-    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+    except RuntimeError as error:
+        # What rcl and its parsers raise has no class in rclpy's public interface.
+        ending.done.set()
+        raise InputError(f"ROS arguments: {_in_words(error)}") from error
     executor = make_executor()
     ending.wake = lambda: executor.create_task(lambda: None)
     nodes: list[Node] = []
@@ -48,10 +67,33 @@ def run_nodes(make: Callable[[], Sequence[Node]], arguments: Sequence[str] | Non
             executor.spin_once(timeout_sec=1.0)
     except ExternalShutdownException:
         pass
+    except ParameterException as error:
+        # Of rclpy's own parameters; ours are looked at by the nodes.
+        raise InputError(f"ROS arguments: {error}") from error
     finally:
         _take_down(executor, nodes)
         ending.done.set()
-    return 0
+    return max((getattr(node, "exit_code", 0) for node in nodes), default=0)
+
+
+def own_arguments() -> list[str]:
+    """Return the command line without the program's name and without ROS arguments.
+
+    Raises:
+        InputError: the ROS arguments cannot be used.
+    """
+    try:
+        return list(remove_ros_args(sys.argv)[1:])
+    except RuntimeError as error:
+        raise InputError(f"ROS arguments: {_in_words(error)}") from error
+
+
+def _in_words(error: RuntimeError) -> str:
+    """The message of an error of rcl's, without the places in its source."""
+    text = re.sub(r", at \S+:\d+", "", str(error))
+    text = " ".join(re.sub("^[Ff]ailed to (initialize rcl|parse ROS arguments): ", "", text).split())
+    # Of flags that it does not know rclpy gives nothing but the list.
+    return f"{text} are not known" if text.startswith("[") else text
 
 
 def _take_down(executor: Executor, nodes: Sequence[Node]) -> None:

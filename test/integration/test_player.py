@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import struct
 import subprocess
@@ -190,6 +191,25 @@ def test_a_recorded_clock_does_not_disturb_the_players(listener, play, tmp_path)
     assert "/clock: is left out" in output
     listener.wait(lambda: len(listener.images) == 5)
     assert min(listener.clock) >= START
+
+
+def test_a_replay_that_is_not_whole_ends_with_exit_code_1(play, tmp_path):
+    noise = np.random.default_rng(0)
+    with BagWriter(tmp_path / "bag", compress=True) as bag:
+        for index in range(40):
+            bag.write_image("/rgb/image", Frame(noise.integers(0, 256, (300, 300), np.uint8), START + index * 10**7))
+    (file,) = (tmp_path / "bag").glob("*.mcap")
+    data = bytearray(file.read_bytes())
+    # What the third chunk's zstd frame begins with.
+    place = [match.start() for match in re.finditer(re.escape(b"\x28\xb5\x2f\xfd"), data)][2]
+    data[place : place + 4] = bytes(4)
+    file.write_bytes(data)
+    player = play(tmp_path / "bag", rate=10.0, wait_for_subscribers=0.0)
+    output, _ = player.communicate(timeout=PATIENCE_S)
+    assert player.returncode == 1, output
+    (line,) = (line for line in output.splitlines() if "the replay is not whole" in line)
+    assert "of 40 messages are lost" in line
+    assert "Traceback" not in output
 
 
 @pytest.mark.parametrize(
