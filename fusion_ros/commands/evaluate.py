@@ -20,9 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "inputs",
         metavar="INPUT",
-        nargs="+",
+        nargs="*",
         type=Path,
-        help="rosbag2 folder, .mcap or .db3 file, folder with vi/ and ir/, or two videos (RGB, thermal)",
+        help="rosbag2 folders, .mcap or .db3 files, folders with vi/ and ir/, or two videos (RGB, thermal)",
     )
     parser.add_argument("--out", type=Path, default=Path("out/evaluation"), metavar="DIR", help="(%(default)s)")
     for found in settings_of(EvaluationConfig):
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--labels",
         default="",
         metavar="FILE",
-        help="COCO boxes of these frames, or `bag` for the ground truth topics of the recording: adds mAP and mIoU",
+        help="COCO boxes of these frames, or `bag` for what the recording brings itself: adds mAP and mIoU",
     )
     parser.add_argument(
         "--gate", type=Path, metavar="FILE", help="YAML with limits; exit code 1 where one is not kept (for CI)"

@@ -35,6 +35,7 @@ class EvaluationConfig:
     thermal_offset: float = setting(
         PairingConfig.thermal_offset, "added to thermal stamps", unit="s", minimum=-10.0, maximum=10.0
     )
+    seeds: str = setting("", "simulated drives to evaluate beside or in place of INPUT: their seeds, with commas")
     device: str = setting("auto", "auto, cpu, cuda or cuda:N")
     backend: str = setting("auto", "what runs the networks", choices=("auto", "torch", "onnx", "tensorrt"))
     precision: str = setting("auto", "number format of the networks", choices=("auto", "fp32", "fp16", "bf16"))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from fusion_ros.errors import InputError
 from fusion_ros.evaluation.config import EvaluationConfig
 from fusion_ros.fusion.fallback import NETWORK_MODES, Model, ModelLoader
 from fusion_ros.fusion.registry import NETWORKS, is_available, list_models, load_model
-from fusion_ros.pipeline import AUTO, MODES, FusionPipeline, ModelWeights, PipelineConfig
+from fusion_ros.pipeline import AUTO, MODES, FusionPipeline, ModelWeights, PipelineConfig, PipelineMemory
 from fusion_ros.types import FramePair, FusedFrame
 
 BASELINES = ("rgb", "thermal", "average")
@@ -73,7 +74,10 @@ def _everything() -> list[str]:
 
 
 class _Remembering:
-    """A model that answers the same question twice from memory: what `auto` chose has mostly just been computed."""
+    """A model that answers the same question twice from memory: what `auto` chose has mostly just been computed.
+
+    While `auto` fades from one mode to the next, it asks for both.
+    """
 
     def __init__(self, model: Model) -> None:
         self._model = model
@@ -135,7 +139,7 @@ class Contenders:
     """All modes side by side.
 
     Args:
-        specs: what is compared.
+        specs: what is compared, as `parse_modes` makes it: `auto` is among it.
         config: device, backend, precision and size.
         loader: takes the place of `fusion_ros.fusion.load_model`.
 
@@ -149,22 +153,36 @@ class Contenders:
         self._pipelines = {spec.label: FusionPipeline(_config(spec, config), shared.loader_for(spec)) for spec in specs}
         for pipeline in self._pipelines.values():
             pipeline.load()
+        self._auto = next(self._pipelines[spec.label] for spec in specs if spec.mode == AUTO)
+        self._all_remember = True
 
     def reset(self) -> None:
         """Forget the past of every pipeline."""
         for pipeline in self._pipelines.values():
             pipeline.reset()
+        self._all_remember = True
 
     def follow(self, pair: FramePair) -> None:
-        """Let gain control, frozen-sensor detection and mode hysteresis see a pair that is not to be fused again."""
+        """Remember a pair that is not to be fused: gain control, frozen-sensor detection, hysteresis and fade."""
+        # Only `auto` has a mode to fade from; what else there is to remember is the same in every pipeline.
+        self._auto.follow(pair)
+        self._all_remember = False
+
+    def memory(self) -> PipelineMemory:
+        """What `recall` needs to go on behind the last pair, here or in another process."""
+        return self._auto.memory()
+
+    def recall(self, memory: PipelineMemory) -> None:
+        """Go on where the contenders stood that `memory` is of."""
         for spec in self.specs:
-            pipeline = self._pipelines[spec.label]
-            pipeline.set_mode("rgb")
-            pipeline.process(pair)
-            pipeline.set_mode(spec.mode)
+            own = memory if spec.mode == AUTO else replace(memory, fade=None)
+            self._pipelines[spec.label].recall(own)
+        self._all_remember = True
 
     def fuse(self, pair: FramePair) -> list[Fused]:
         """Fuse a pair in every mode, in the order of `specs`."""
+        if not self._all_remember:
+            self.recall(self.memory())
         # `auto` goes last, so that the model it chooses has mostly answered already.
         made = {}
         for spec in sorted(self.specs, key=lambda spec: spec.mode == AUTO):
@@ -174,6 +192,18 @@ class Contenders:
             spent = model.milliseconds if isinstance(model, _Remembering) else float("nan")
             made[spec.label] = Fused(spec.label, frame, spent)
         return [made[spec.label] for spec in self.specs]
+
+    def weights(self) -> dict[str, Path]:
+        """File of each network that was loaded, by the network's name, or by mode where it has none."""
+        files = {}
+        for spec in self.specs:
+            for mode, model in self._pipelines[spec.label].models.items():
+                inner = getattr(model, "_model", model)
+                path = getattr(inner, "weights", None)
+                if path is not None:
+                    label = spec.label if spec.weights and mode == spec.mode else getattr(inner, "name", mode)
+                    files[str(label)] = Path(path)
+        return files
 
     def describe(self) -> dict[str, dict[str, str]]:
         """What ran each mode: weights, backend, device and precision."""
@@ -200,6 +230,4 @@ def _config(spec: ModeSpec, config: EvaluationConfig) -> PipelineConfig:
         precision=config.precision,
         models=ModelWeights(**weights),
         output_width=config.width,
-        # Frames are judged one by one: a fade would leave the mode before in some of `auto`'s.
-        mode_fade=0.0,
     )

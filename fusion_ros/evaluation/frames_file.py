@@ -17,7 +17,8 @@ from fusion_ros.errors import InputError
 from fusion_ros.evaluation.scores import SCORES, Scored
 from fusion_ros.types import ExposureReading
 
-FRAME_COLUMNS = ("frame", "time_s", "condition", "glare_fraction", "dark_fraction", "mean_luma")
+EXPOSURE_COLUMNS = ("glare_fraction", "dark_fraction", "mean_luma")
+FRAME_COLUMNS = ("frame", "recording", "time_s", "condition", *EXPOSURE_COLUMNS)
 COLUMNS = (*FRAME_COLUMNS, "mode", "used", "reason", *SCORES)
 
 
@@ -29,6 +30,7 @@ class FrameFacts:
     seconds: float
     condition: str
     exposure: ExposureReading
+    recording: str = ""
 
 
 @dataclass
@@ -79,7 +81,7 @@ class FramesWriter:
         """Write the rows of one frame and hand them to the system."""
         assert self._file is not None
         exposure = facts.exposure
-        shared = [facts.key, repr(facts.seconds), facts.condition]
+        shared = [facts.key, facts.recording, repr(facts.seconds), facts.condition]
         shared += [repr(v) for v in (exposure.glare_fraction, exposure.dark_fraction, exposure.mean_luma)]
         writer = csv.writer(self._file, lineterminator="\n")
         for one in scored:
@@ -136,8 +138,9 @@ def read_frames(path: Path) -> FramesTable:
             table.modes.append(mode)
             numbers[mode], table.used[mode], table.reasons[mode] = [], [], []
         if mode == table.modes[0]:
-            reading = ExposureReading(*(float(row[name]) for name in FRAME_COLUMNS[3:]))
-            table.frames.append(FrameFacts(row["frame"], float(row["time_s"]), row["condition"], reading))
+            reading = ExposureReading(*(float(row[name]) for name in EXPOSURE_COLUMNS))
+            facts = FrameFacts(row["frame"], float(row["time_s"]), row["condition"], reading, row["recording"])
+            table.frames.append(facts)
         numbers[mode].append([float(row[name]) if row[name] else math.nan for name in SCORES])
         table.used[mode].append(row["used"])
         table.reasons[mode].append(row["reason"])

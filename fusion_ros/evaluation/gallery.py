@@ -74,7 +74,9 @@ class Gallery:
 
     def picture(self, key: str, part: str) -> NDArray[np.uint8] | None:
         """A picture of a frame: `part` is a mode, `/rgb` or `/thermal`; None where there is none."""
-        image = cv2.imread(str(self._path(key, part)), cv2.IMREAD_COLOR)
+        path = self._path(key, part)
+        # OpenCV prints a warning of its own where there is no file.
+        image = cv2.imread(str(path), cv2.IMREAD_COLOR) if path.exists() else None
         return None if image is None else np.asarray(image, np.uint8)
 
     def _enter(self, mode: str, chosen: Chosen) -> list[Chosen]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion_ros.bags.decoding import read_detections, read_frame, read_label_info
+from fusion_ros.bags.pairs_folder import LABELS_NAME
 from fusion_ros.bags.reader import BagReader, open_bag
 from fusion_ros.errors import InputError
 from fusion_ros.simulation.recording import BOX_LABELS_TOPIC, BOXES_TOPIC, MASK_LABELS_TOPIC, MASK_TOPIC
@@ -43,19 +44,21 @@ class Labels(Protocol):
 
 
 def open_labels(labels: str, source: Path, keys: Collection[str] | None) -> Labels:
-    """Open the labels.
+    """Open the labels of one recording.
 
     Args:
-        labels: a COCO file, or `bag` for the ground truth topics of the recording itself.
+        labels: a COCO file, or `bag` for what the recording itself brings: its ground truth topics, or the
+            labels.coco.json of a folder with pairs.
         source: what is evaluated.
         keys: keys of its frames, None where they are not known yet.
 
     Raises:
         InputError: they cannot be read, or none belongs to a frame that is evaluated.
     """
-    if labels == IN_BAG:
-        return BagLabels(source)
-    return CocoLabels(Path(labels), keys)
+    if labels != IN_BAG:
+        return CocoLabels(Path(labels), keys)
+    beside = source / LABELS_NAME
+    return CocoLabels(beside, keys) if beside.is_file() else BagLabels(source)
 
 
 class CocoLabels:

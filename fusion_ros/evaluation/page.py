@@ -51,6 +51,8 @@ def evaluation_page(
         sections.insert(
             3, Section("perception", "Detection and segmentation", perception_part(summary, gallery, found))
         )
+    if summary["recordings"]:
+        sections.insert(1, Section("recordings", "By recording", _by_recording(summary, heads)))
     if "gate" in summary:
         sections.insert(0, Section("gate", "Limits", _limits(summary)))
     return Page(
@@ -129,6 +131,22 @@ def _by_condition(summary: Mapping[str, Any], heads: Mapping[str, str]) -> Marku
     return Markup("").join(parts)
 
 
+def _by_recording(summary: Mapping[str, Any], heads: Mapping[str, str]) -> Markup:
+    """One table of a few scores, a row for each recording and mode; all of them under each recording's name."""
+    rows: list[list[Cell]] = []
+    for name, facts in summary["recordings"].items():
+        rows += [
+            [name, mode, facts["frames"], *(of_mode["mean"].get(score) for score in _SHOWN_FIRST)]
+            for mode, of_mode in facts["modes"].items()
+        ]
+    parts = [Table(["recording", "mode", "frames", *(heads[score] for score in _SHOWN_FIRST)], rows).render()]
+    for name, facts in summary["recordings"].items():
+        lights = ", ".join(f"{light} {count}" for light, count in facts["conditions"].items() if count)
+        of_recording = {**summary, "modes": {m: summary["modes"][m] | own for m, own in facts["modes"].items()}}
+        parts.append(details(f"{name}: {facts['frames']} frames ({lights})", _means(of_recording, METRICS, heads)))
+    return Markup("").join(parts)
+
+
 def _condition_note(summary: Mapping[str, Any]) -> str:
     return (
         "Glare, dark and normal as auto tells them apart from the exposure of the RGB image, with hysteresis; "
@@ -161,7 +179,7 @@ def _temporal_note(summary: Mapping[str, Any]) -> str:
 def _over_time(table: FramesTable, colours: ColourKey, heads: Mapping[str, str]) -> Markup:
     if len(table.frames) < 2:
         return nothing_to_plot("a single frame has no course")
-    seconds = np.array([frame.seconds for frame in table.frames])
+    seconds = course_of(table)
     bands = _mode_bands(table, seconds)
     band_colours = ColourKey([*table.modes, *(band.label for band in bands)])
     modes = [mode for mode in table.modes if mode not in BASELINES]
@@ -175,6 +193,16 @@ def _over_time(table: FramesTable, colours: ColourKey, heads: Mapping[str, str])
         plot = time_plot(series, label, bands=bands, colours=band_colours, title=f"{score} over time")
         parts.append(Markup("<h3>{}</h3>").format(label) + plot if score in _SHOWN_FIRST else details(label, plot))
     return Markup("").join(parts)
+
+
+def course_of(table: FramesTable) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Time of each frame, (N,) seconds; several recordings follow each other."""
+    seconds = np.array([frame.seconds for frame in table.frames])
+    names = [frame.recording for frame in table.frames]
+    for index in range(1, len(names)):
+        if names[index] != names[index - 1]:
+            seconds[index:] += seconds[index - 1] - seconds[index] + 1.0
+    return seconds
 
 
 def _mode_bands(table: FramesTable, seconds: np.ndarray[Any, np.dtype[np.float64]]) -> list[Band]:

@@ -17,6 +17,9 @@ from fusion_ros.evaluation.labels import Labels
 from fusion_ros.metrics.detection import average_precision
 from fusion_ros.metrics.segmentation import IGNORED, confusion_matrix, scores_of_confusion
 from fusion_ros.perception import Detector, DetectorConfig, Segmenter, SegmenterConfig
+from fusion_ros.perception.detector import SHIPPED_DETECTOR
+from fusion_ros.perception.model_files import find_model_file
+from fusion_ros.perception.segmenter import SHIPPED_SEGMENTER
 from fusion_ros.types import Detections
 
 FILE = "perception.jsonl"
@@ -62,6 +65,15 @@ class PerceptionScorer:
             self._detector = Detector(config)
         if labels.mask_classes:
             self._segmenter = Segmenter(SegmenterConfig(device=device))
+
+    def weights(self) -> dict[str, Path]:
+        """File of the detector and of the segmenter, where they run."""
+        files = {}
+        if self._detector:
+            files["detector"] = find_model_file("", "detection", SHIPPED_DETECTOR)
+        if self._segmenter:
+            files["segmenter"] = find_model_file("", "segmentation", SHIPPED_SEGMENTER)
+        return files
 
     @property
     def box_names(self) -> Mapping[int, str]:

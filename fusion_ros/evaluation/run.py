@@ -17,14 +17,16 @@ from fusion_ros.evaluation import frames_file, tables
 from fusion_ros.evaluation import perception as perception_file
 from fusion_ros.evaluation.config import EvaluationConfig
 from fusion_ros.evaluation.contenders import BASELINES, Contenders, parse_modes
+from fusion_ros.evaluation.fingerprint import changes, fingerprint
 from fusion_ros.evaluation.frames_file import FramesTable
 from fusion_ros.evaluation.gallery import Gallery
 from fusion_ros.evaluation.gate import check, read_gate
-from fusion_ros.evaluation.labels import open_labels
 from fusion_ros.evaluation.page import evaluation_page
 from fusion_ros.evaluation.perception import FramePerception, PerceptionScorer
 from fusion_ros.evaluation.scores import lower_is_better
 from fusion_ros.evaluation.scoring_pass import Progress, ScoringPass
+from fusion_ros.evaluation.several_labels import labels_of
+from fusion_ros.evaluation.simulated_drives import simulated_drives
 from fusion_ros.evaluation.sources import Source, open_source
 from fusion_ros.evaluation.summary import summarise
 from fusion_ros.fusion.fallback import ModelLoader
@@ -33,6 +35,7 @@ from fusion_ros.report.provenance import machine, versions
 
 FRAMES, PART, SETTINGS, SUMMARY = "frames.csv", "frames.csv.part", "settings.json", "summary.json"
 REPORT, MARKDOWN, LATEX, PICTURES = "report.html", "table.md", "table.tex", "pictures"
+SIMULATED, WEIGHTS = "simulated", "weights"
 _OURS = (FRAMES, PART, SETTINGS, SUMMARY, REPORT, MARKDOWN, LATEX, perception_file.FILE)
 
 
@@ -73,15 +76,17 @@ def evaluate(
     specs = parse_modes(config.modes)
     modes = [spec.label for spec in specs]
     limits = read_gate(gate, modes) if gate is not None else []
-    settings = {"inputs": [str(path) for path in inputs], "modes": modes, "labels": labels} | {
-        name: value for name, value in values_of(config).items() if name != "modes"
-    }
     with ExitStack() as stack:
+        stack.enter_context(_writable(out))
+        inputs = [*inputs, *simulated_drives(out / SIMULATED, config.seeds)]
         source = stack.enter_context(closing(open_source(inputs, config)))
-        truth = stack.enter_context(closing(open_labels(labels, inputs[0], source.keys))) if labels else None
+        truth = stack.enter_context(closing(labels_of(labels, inputs, source))) if labels else None
         contenders = Contenders(specs, config, loader)
         perception = PerceptionScorer(truth, out / perception_file.FILE, config.device) if truth else None
-        stack.enter_context(_writable(out))
+        settings: dict[str, Any] = {"inputs": [str(path) for path in inputs], "modes": modes, "labels": labels} | {
+            name: value for name, value in values_of(config).items() if name != "modes"
+        }
+        settings[WEIGHTS] = fingerprint(contenders.weights() | (perception.weights() if perception else {}))
         # Only now: what cannot run must not cost the results of an earlier run.
         done = _resume(out, settings, modes) if resume else _begin(out, settings)
         shown = [mode for mode in modes if mode not in BASELINES]
@@ -90,7 +95,8 @@ def evaluate(
             if done:
                 _offer_again(gallery, frames_file.read_frames(out / PART), config)
             perception_file.keep_lines_of(out / perception_file.FILE, done)
-            unusable = ScoringPass(contenders, config, out / PART, gallery, perception).run(source, done, progress)
+            scoring = ScoringPass(contenders, config, out / PART, gallery, perception)
+            unusable = scoring.run(source, done, progress).sentences
             if not frames_file.read_frames(out / PART).frames:
                 raise InputError(f"{source.description}: no pair could be evaluated ({'; '.join(unusable)})")
             os.replace(out / PART, out / FRAMES)
@@ -148,10 +154,11 @@ def _resume(out: Path, settings: Mapping[str, Any], modes: Sequence[str]) -> lis
     except ValueError as error:
         raise InputError(f"--resume: {out / SETTINGS} is not readable ({error}); leave --resume out") from None
     now = json.loads(json.dumps(settings))
-    other = [name for name in now if before.get(name) != now[name]]
-    if other:
-        differences = ", ".join(f"{name} was {before.get(name)!r}, now {now[name]!r}" for name in other)
-        raise InputError(f"--resume: the run in {out} has other settings ({differences}); use another --out")
+    other = [name for name in now if name != WEIGHTS and before.get(name) != now[name]]
+    differences = [f"{name} was {before.get(name)!r}, now {now[name]!r}" for name in other]
+    differences += changes(before.get(WEIGHTS), now[WEIGHTS])
+    if differences:
+        raise InputError(f"--resume: the run in {out} has other settings ({', '.join(differences)}); use another --out")
     if (out / FRAMES).exists():
         return []
     if not (out / PART).exists():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
@@ -107,6 +108,10 @@ class FrameScorer:
         """Exposure of a frame, and `glare`, `dark` or `normal` with the selector's hysteresis."""
         reading = self._analyzer.analyze(np.asarray(pair.rgb.image, np.uint8))
         return reading, CONDITIONS[self._selector.update(reading, pair.rgb.stamp_ns)]
+
+    def recall(self, selector: ModeSelector) -> None:
+        """Go on with the light that the frames before have shown to another scorer or pipeline."""
+        self._selector = copy.deepcopy(selector)
 
     def forget(self) -> None:
         """There is no frame before the next one: a pair between them could not be used."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from fusion_ros.errors import InputError
@@ -15,8 +16,37 @@ from fusion_ros.evaluation.gallery import Gallery
 from fusion_ros.evaluation.perception import PerceptionScorer
 from fusion_ros.evaluation.scores import FrameScorer
 from fusion_ros.evaluation.sources import Source, SourcePair
+from fusion_ros.pipeline import PipelineMemory
 
 Progress = Callable[[int, int | None], None]
+
+
+@dataclass
+class Unscored:
+    """Pairs without scores.
+
+    Attributes:
+        unreadable: why each of those that could not be read was not.
+        without_thermal: the same of those whose thermal image was unusable.
+    """
+
+    unreadable: list[str] = field(default_factory=list)
+    without_thermal: list[str] = field(default_factory=list)
+
+    def add(self, other: Unscored) -> None:
+        """Take in those of another part of the source."""
+        self.unreadable += other.unreadable
+        self.without_thermal += other.without_thermal
+
+    @property
+    def sentences(self) -> list[str]:
+        """How many there are, and why."""
+        kinds = ((self.unreadable, "could not be read"), (self.without_thermal, "had no usable thermal image"))
+        return [
+            f"{len(reasons)} pair{'s' if len(reasons) > 1 else ''} {what}, first: {reasons[0]}"
+            for reasons, what in kinds
+            if reasons
+        ]
 
 
 class ScoringPass:
@@ -46,31 +76,35 @@ class ScoringPass:
         self._rows = rows
         self._gallery = gallery
         self._perception = perception
-        self._unreadable: list[str] = []
-        self._unusable: list[str] = []
+        self._unscored = Unscored()
 
     def run(
         self,
         source: Source,
         before: Sequence[str],
         progress: Progress,
-        last: str | None = None,
-    ) -> list[str]:
+        memory: PipelineMemory | None = None,
+    ) -> Unscored:
         """Score the pairs.
 
         Args:
             source: where they come from.
             before: keys of the pairs that are scored already or by others; they are only looked at.
             progress: called with pairs done and in all.
-            last: key of the last pair to score, None for the source's last.
+            memory: what the pairs before the source's first have left behind, None where there are none.
 
         Returns:
-            What could not be scored, in sentences.
+            What could not be scored.
         """
+        unscored = self._unscored = Unscored()
+        self._contenders.reset()
         seen, neighbour = set(before), before[-1] if before else None
         workers = max(1, min(len(self._contenders.specs), len(os.sched_getaffinity(0))))
         with ThreadPoolExecutor(workers) as executor, FramesWriter(self._rows) as writer:
             scorer = FrameScorer(self._config.profile, executor)
+            if memory is not None:
+                self._contenders.recall(memory)
+                scorer.recall(memory.selector)
             for count, item in enumerate(source.pairs(), start=1):
                 if item.begins:
                     self._contenders.reset()
@@ -80,14 +114,7 @@ class ScoringPass:
                 elif source.in_time:
                     self._look_at(item, scorer, item.key == neighbour)
                 progress(count, source.total)
-                if item.key == last:
-                    break
-        kinds = ((self._unreadable, "could not be read"), (self._unusable, "had no usable thermal image"))
-        return [
-            f"{len(reasons)} pair{'s' if len(reasons) > 1 else ''} {what}, first: {reasons[0]}"
-            for reasons, what in kinds
-            if reasons
-        ]
+        return unscored
 
     def _look_at(self, item: SourcePair, scorer: FrameScorer, is_neighbour: bool) -> None:
         """See a pair without scoring it; what it is made into is wanted of the last one only."""
@@ -108,14 +135,14 @@ class ScoringPass:
         try:
             pair = item.load()
         except InputError as error:
-            self._unreadable.append(str(error))
+            self._unscored.unreadable.append(str(error))
             scorer.forget()
             return
         exposure, condition = scorer.light(pair)
         made = self._contenders.fuse(pair)
         images = scorer.sources(made)
         if images is None:
-            self._unusable.append(made[0].frame.fallback_reason or "thermal: no image")
+            self._unscored.without_thermal.append(made[0].frame.fallback_reason or "thermal: no image")
             scorer.forget()
             return
         scored = scorer.score(made, images)
@@ -125,4 +152,4 @@ class ScoringPass:
         if self._perception is not None:
             self._perception.score(item.key, made)
         # Last of all: its rows say that everything else of this frame is on the disk.
-        writer.write(FrameFacts(item.key, item.seconds, condition, exposure), scored)
+        writer.write(FrameFacts(item.key, item.seconds, condition, exposure, item.recording), scored)

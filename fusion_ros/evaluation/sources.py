@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -26,12 +26,14 @@ class SourcePair:
         seconds: time since the beginning of the source.
         begins: whether it has nothing to do with the pair before: a still picture, or the first frame of a clip.
         load: reads the images; raises InputError where they are spoilt.
+        recording: which of several inputs it belongs to, empty where there is one.
     """
 
     key: str
     seconds: float
     begins: bool
     load: Callable[[], FramePair]
+    recording: str = ""
 
 
 class Source(Protocol):
@@ -41,15 +43,17 @@ class Source(Protocol):
         description: what it is, for a person.
         in_time: whether neighbouring pairs follow each other in time.
         total: how many pairs `pairs` yields, None where that is known only at the end.
-        dropped: images that are in no pair, by reason.
         keys: of the pairs that `pairs` yields, None where they are known only at the end.
     """
 
     description: str
     in_time: bool
     total: int | None
-    dropped: dict[str, int]
     keys: list[str] | None
+
+    @property
+    def dropped(self) -> Mapping[str, int]:
+        """Images that are in no pair, by reason."""
 
     @property
     def lost(self) -> list[str]:
@@ -66,18 +70,37 @@ def open_source(inputs: Sequence[Path], config: EvaluationConfig) -> Source:
     """Open what there is to evaluate.
 
     Args:
-        inputs: a rosbag2 folder, an .mcap or a .db3 file, a folder with vi/ and ir/, or an RGB and a thermal video.
+        inputs: rosbag2 folders, .mcap or .db3 files and folders with vi/ and ir/, one or several of them, or an RGB and
+            a thermal video.
         config: range, stride, topics, pairing.
 
     Raises:
         InputError: nothing to evaluate there, or nothing in the range.
     """
-    if len(inputs) == 2:
+    if not inputs:
+        raise InputError("inputs: give a recording, a folder with vi/ and ir/, or an RGB and a thermal video")
+    videos = [path for path in inputs if is_video(path)]
+    if videos and len(inputs) == 2:
         return ClipSource(_two_videos(*inputs), config)
-    if len(inputs) != 1:
-        raise InputError(f"{len(inputs)} inputs: give one recording or folder, or an RGB and a thermal video")
-    path = inputs[0]
-    if path.suffix.lower() in CLIP_SUFFIXES:
+    if videos and len(inputs) > 1:
+        raise InputError(
+            f"{videos[0]}: a video among {len(inputs)} inputs has no partner; put videos into folders with vi/ and ir/"
+        )
+    if len(inputs) > 1:
+        from fusion_ros.evaluation.several_sources import SeveralSources
+
+        return SeveralSources(inputs, config)
+    return open_recording(inputs[0], config)
+
+
+def is_video(path: Path) -> bool:
+    """Whether a path names a video, by its suffix."""
+    return path.suffix.lower() in CLIP_SUFFIXES
+
+
+def open_recording(path: Path, config: EvaluationConfig) -> Source:
+    """Open one recording or folder; as `open_source`."""
+    if is_video(path):
         raise InputError(f"{path}: is one video; give two, RGB first, then thermal")
     if (path / "vi").is_dir() or (path / "ir").is_dir():
         folder = find_pairs(path)
@@ -89,8 +112,8 @@ def open_source(inputs: Sequence[Path], config: EvaluationConfig) -> Source:
 
 def _two_videos(rgb: Path, thermal: Path) -> PairsFolder:
     for path in (rgb, thermal):
-        if path.suffix.lower() not in CLIP_SUFFIXES:
-            raise InputError(f"{path}: is not a video ({', '.join(CLIP_SUFFIXES)}); two inputs are two videos")
+        if not is_video(path):
+            raise InputError(f"{path}: is not a video ({', '.join(CLIP_SUFFIXES)}); a video goes with a video")
         if not path.is_file():
             raise InputError(f"{path}: there is no such video")
     return PairsFolder(rgb, {rgb.stem: rgb}, {rgb.stem: thermal})
@@ -113,7 +136,7 @@ class StillSource:
     folder: PairsFolder
     config: EvaluationConfig
     in_time: bool = False
-    dropped: dict[str, int] = field(default_factory=dict)
+    dropped: Mapping[str, int] = field(default_factory=dict)
     lost: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -148,7 +171,7 @@ class ClipSource:
     folder: PairsFolder
     config: EvaluationConfig
     in_time: bool = True
-    dropped: dict[str, int] = field(default_factory=dict)
+    dropped: Mapping[str, int] = field(default_factory=dict)
     lost: list[str] = field(default_factory=list)
     total: int | None = None
     keys: list[str] | None = None

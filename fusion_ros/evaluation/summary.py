@@ -27,6 +27,30 @@ def summarise(table: FramesTable) -> dict[str, Any]:
         "conditions": {name: int((conditions == name).sum()) for name in CONDITIONS.values()},
         "modes": {mode: _of_mode(table, mode, conditions) for mode in table.modes},
         "best": {score: best for score in SCORES if (best := best_mode(table, score)) is not None},
+        "recordings": {name: _of_recording(table, name, conditions) for name in recordings_of(table)},
+    }
+
+
+def recordings_of(table: FramesTable) -> list[str]:
+    """Names of the recordings, in order; none where there is one input."""
+    return list(dict.fromkeys(frame.recording for frame in table.frames if frame.recording))
+
+
+def _of_recording(table: FramesTable, name: str, conditions: NDArray[np.str_]) -> dict[str, Any]:
+    where = np.array([frame.recording == name for frame in table.frames])
+    modes = {}
+    for mode in table.modes:
+        means = {score: mean_of(table.column(mode, score)[where]) for score in SCORES}
+        used = [one for one, is_here in zip(table.used[mode], where, strict=True) if is_here]
+        modes[mode] = {
+            "mean": {score: mean for score, mean in means.items() if not math.isnan(mean)},
+            "used": dict(Counter(used)),
+            "switches": sum(before != now for before, now in pairwise(used)),
+        }
+    return {
+        "frames": int(where.sum()),
+        "conditions": {light: int((conditions[where] == light).sum()) for light in CONDITIONS.values()},
+        "modes": modes,
     }
 
 
@@ -49,9 +73,18 @@ def _of_mode(table: FramesTable, mode: str, conditions: NDArray[np.str_]) -> dic
         "spread": spreads,
         "conditions": by_condition,
         "used": dict(Counter(used)),
-        "switches": sum(before != now for before, now in pairwise(used)),
+        "switches": _switches(table, mode),
         "stood_in": dict(Counter(reason for reason in table.reasons[mode] if reason)),
     }
+
+
+def _switches(table: FramesTable, mode: str) -> int:
+    """Changes of the mode in force from frame to frame; from one recording to the next there is none."""
+    frames = zip(table.frames, table.used[mode], strict=True)
+    return sum(
+        before.recording == now.recording and used_before != used_now
+        for (before, used_before), (now, used_now) in pairwise(frames)
+    )
 
 
 def mean_of(column: NDArray[np.float64]) -> float:

@@ -230,3 +230,24 @@ def test_the_command_prints_the_table_or_json(pairs_folder, tmp_path, capsys):
     assert "report.html" in text
     assert main([*words, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["frames"] == 2
+
+
+def test_a_run_is_not_continued_with_other_weights(tmp_path, pairs_folder):
+    """The shipped network is replaced under its own name, as by an update of the package."""
+
+    def with_weights(content):
+        weights = tmp_path / "caf.safetensors"
+        weights.write_bytes(content)
+
+        def load(name, *arguments):
+            model = load_model("average" if name in ("caf", "dfvo", "epofusion") else name)
+            model.weights = weights if name == "caf" else None
+            return model
+
+        return load
+
+    config = EvaluationConfig(modes="caf=caf")
+    evaluate([pairs_folder], tmp_path / "out", config, loader=with_weights(b"one"))
+    assert evaluate([pairs_folder], tmp_path / "out", config, loader=with_weights(b"one"), resume=True)
+    with pytest.raises(InputError, match=r"the weights of caf=caf have changed \(sha256 was 7692c3ad3540bb80"):
+        evaluate([pairs_folder], tmp_path / "out", config, loader=with_weights(b"two"), resume=True)
