@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import copy
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -128,23 +127,6 @@ class _Stages:
             ModeSelector(config.selector),
             ModeFade(config.mode_fade),
         )
-
-
-@dataclass(frozen=True)
-class PipelineMemory:
-    """What the frames so far have left behind in a pipeline; it can be pickled.
-
-    Attributes:
-        agc: limits of the gain control.
-        frozen: the last thermal frame, and how often it came.
-        selector: the mode in force, and what calls for another.
-        fade: how much of earlier modes is still to be seen; None for a pipeline that stays in one mode.
-    """
-
-    agc: ThermalAgc
-    frozen: FrozenFrameDetector
-    selector: ModeSelector
-    fade: ModeFade | None
 
 
 @dataclass(frozen=True)
@@ -332,19 +314,6 @@ class FusionPipeline:
             fade = own.fade or ModeFade(self._config.mode_fade)
             self._stages = replace(self._stages, agc=own.agc, frozen=own.frozen, selector=own.selector, fade=fade)
 
-    def memory(self) -> PipelineMemory:
-        """What `recall` needs to go on behind the last frame, in this pipeline or in one with the same settings."""
-        with self._lock:
-            stages = self._stages
-            return copy.deepcopy(PipelineMemory(stages.agc, stages.frozen, stages.selector, stages.fade))
-
-    def recall(self, memory: PipelineMemory) -> None:
-        """Go on where the pipeline stood that `memory` is of."""
-        own = copy.deepcopy(memory)
-        with self._lock:
-            fade = own.fade or ModeFade(self._config.mode_fade)
-            self._stages = replace(self._stages, agc=own.agc, frozen=own.frozen, selector=own.selector, fade=fade)
-
     # -- frames ------------------------------------------------------------------------------------------------------
 
     def process(self, pair: FramePair) -> FusedFrame:
@@ -396,29 +365,6 @@ class FusionPipeline:
             fading_from=fading,
             timings_ms=watch.timings_ms,
         )
-
-    def follow(self, pair: FramePair) -> None:
-        """Remember a pair as `process` does without making a picture of it, in a hundredth of the time.
-
-        That a model fails while it runs cannot be seen here: the fade then is that of the model that should have run.
-
-        Raises:
-            InputError: the RGB image is not (H, W, 3) uint8.
-        """
-        rgb = _checked_rgb(pair.rgb)
-        with self._lock:
-            stages, mode = self._stages, self._config.mode
-            self._rgb_shape = (rgb.shape[0], rgb.shape[1])
-        is_usable = not stages.frozen.update(pair.thermal.image, pair.thermal.stamp_ns)
-        try:
-            stages.agc(pair.thermal.image)
-        except InputError:
-            is_usable = False
-        chosen = stages.selector.update(stages.analyzer.analyze(rgb), pair.rgb.stamp_ns)
-        if is_usable:
-            stages.fade.update(self._fusion.answering(chosen if mode == AUTO else mode), pair.rgb.stamp_ns)
-        else:
-            stages.fade.reset()
 
     def follow(self, pair: FramePair) -> None:
         """Remember a pair as `process` does without making a picture of it, in a hundredth of the time.

@@ -192,12 +192,6 @@ class FallbackFusion:
             usable = self._models.keys() - self._missing.keys()
         return next((candidate for candidate in self._candidates(mode) if candidate in usable), "rgb")
 
-    def answering(self, mode: str) -> str:
-        """The mode that answers where `mode` is asked for, as long as no model fails while it runs."""
-        with self._lock:
-            usable = self._models.keys() - self._missing.keys()
-        return next((candidate for candidate in self._candidates(mode) if candidate in usable), "rgb")
-
     def _candidates(self, mode: str) -> list[str]:
         with self._lock:
             usable = mode in self._models and mode not in self._missing
