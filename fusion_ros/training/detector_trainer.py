@@ -5,16 +5,15 @@ from __future__ import annotations
 from copy import copy
 from typing import Any
 
-import cv2
 import numpy as np
-import torch
 from ultralytics.data.dataset import YOLODataset
 from ultralytics.models.yolo.detect import DetectionTrainer
-from ultralytics.utils.torch_utils import strip_optimizer, unwrap_model
 
 from fusion_ros.training.data.labelled_pairs import LabelledPair
-from fusion_ros.training.object_crops import object_crop
-from fusion_ros.training.sensor_mix import INPUTS, SensorMixConfig, mix, random_mix
+from fusion_ros.training.object_crops import GREY, random_window
+from fusion_ros.training.object_paste import ObjectBank
+from fusion_ros.training.sensor_mix import INPUTS, mix, random_mix
+from fusion_ros.training.yolo_pairs import PairTrainer
 
 
 class PairDataset(YOLODataset):
@@ -26,48 +25,53 @@ class PairDataset(YOLODataset):
 
     def get_img_files(self, img_path: str) -> list[str]:
         """Return one name for every sample."""
-        pairs: list[LabelledPair] = self.data["pairs"][img_path]
-        self.views = self.data["views"] if self.augment else len(INPUTS)
+        self.sources: list[LabelledPair] = self.data["pairs"][img_path]
         self.random = np.random.default_rng(self.data["seed"])
-        self.sources = [_resized(pair, self.data["image_size"]) for pair in pairs]
-        return [f"{view}/{pair.name}" for view in range(self.views) for pair in pairs]
+        self.bank = ObjectBank(self.data["donors"])
+        views = self.data["views"] if self.augment else len(INPUTS)
+        return [f"{view}/{pair.name}" for view in range(views) for pair in self.sources]
 
     def get_labels(self) -> list[dict[str, Any]]:
         """Return ultralytics' label entry of every sample."""
-        pairs: list[LabelledPair] = self.data["pairs"][self.img_path]
-        return [_label_entry(name, pairs[index % len(pairs)]) for index, name in enumerate(self.im_files)]
+        return [_label_entry(name, self.sources[i % len(self.sources)]) for i, name in enumerate(self.im_files)]
 
     def load_image(
         self, i: int, rect_mode: bool = True, resize_short: bool = False
     ) -> tuple[np.ndarray, tuple[int, int], tuple[int, int]]:
-        """Return a picture of sample `i`, its size before and its size after resizing to the network's input."""
-        visible, infrared, original_size = self.sources[i % len(self.sources)]
-        if self.augment:
-            image = random_mix(visible, infrared, self.data["mix"], self.random)
-        else:
-            image = mix(visible, infrared, INPUTS[i // len(self.sources)])
-        return image, original_size, image.shape[:2]
+        """Return the whole picture of validation sample `i`, its size before and its size after resizing."""
+        pair = self.sources[i % len(self.sources)]
+        image = mix(pair.visible, pair.infrared, INPUTS[i // len(self.sources)])
+        return image, image.shape[:2], image.shape[:2]
 
     def get_image_and_label(self, index: int) -> dict[str, Any]:
         """Return picture and boxes of sample `index`: in training a crop, in validation the whole."""
         if not self.augment:
             return super().get_image_and_label(index)
-        image, original_size, (height, width) = self.load_image(index)
-        label = self.labels[index]
-        centre, size = label["bboxes"][:, :2], label["bboxes"][:, 2:]
-        xyxy = np.concatenate([centre - size / 2, centre + size / 2], axis=1) * [width, height, width, height]
-        class_id = label["cls"].reshape(-1).astype(np.int64)
-        crop, xyxy, class_id = object_crop(image, xyxy.astype(np.float32), class_id, self.imgsz, self.random)
+        picture, xyxy, class_id = self._draw(self.sources[index % len(self.sources)])
         return self.update_labels_info(
             {
                 **_boxes_entry(xyxy, class_id, self.imgsz, self.imgsz),
-                "im_file": label["im_file"],
-                "img": crop,
-                "ori_shape": original_size,
-                "resized_shape": crop.shape[:2],
+                "im_file": self.im_files[index],
+                "img": picture,
+                "ori_shape": picture.shape[:2],
+                "resized_shape": picture.shape[:2],
                 "ratio_pad": (1.0, 1.0),
             }
         )
+
+    def _draw(self, pair: LabelledPair) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """A crop of a pair, with objects of other pairs, as one of the pictures that light and mode may give."""
+        height, width = pair.infrared.shape
+        window = random_window((height, width), pair.xyxy, self.imgsz, self.random)
+        visible, infrared = window.part(pair.visible), window.part(pair.infrared)
+        boxes, seen = window.boxes(pair.xyxy, height, width)
+        xyxy, class_id = boxes[seen], pair.class_id[seen]
+        for _ in range(self.random.poisson(self.data["pasted"])):
+            visible, infrared, xyxy, class_id = self.bank.paste(
+                visible, infrared, xyxy, class_id, (window.top, height), self.random
+            )
+        picture = random_mix(visible, infrared, self.data["mix"], self.random, xyxy)
+        return window.filled(picture, self.imgsz, GREY), xyxy * (self.imgsz / window.side), class_id
 
     def check_cache_ram(self, safety_margin: float = 1.0) -> bool:
         """Say that everything is in memory: it is."""
@@ -75,14 +79,6 @@ class PairDataset(YOLODataset):
 
     def cache_images(self) -> None:
         """Do nothing: the pairs are in memory, and the pictures made of them must not be kept."""
-
-
-def _resized(pair: LabelledPair, size: int) -> tuple[np.ndarray, np.ndarray, tuple[int, int]]:
-    height, width = pair.infrared.shape
-    ratio = size / max(height, width)
-    target = (min(round(width * ratio), size), min(round(height * ratio), size))
-    visible = cv2.resize(pair.visible, target, interpolation=cv2.INTER_AREA)
-    return visible, cv2.resize(pair.infrared, target, interpolation=cv2.INTER_AREA), (height, width)
 
 
 def _label_entry(name: str, pair: LabelledPair) -> dict[str, Any]:
@@ -103,35 +99,8 @@ def _boxes_entry(xyxy: np.ndarray, class_id: np.ndarray, height: int, width: int
     }
 
 
-class PairDetectionTrainer(DetectionTrainer):
+class PairDetectionTrainer(PairTrainer, DetectionTrainer):
     """Detection trainer over `LabelledPair`s; give the data with `with_pairs` before calling."""
-
-    pairs: dict[str, list[LabelledPair]]
-    class_names: tuple[str, ...]
-    views: int
-    image_size: int
-    mix: SensorMixConfig
-    threads: int
-
-    @classmethod
-    def with_pairs(cls, **bound: Any) -> type[PairDetectionTrainer]:
-        """Return a trainer class that is bound to its data: ultralytics makes the instance itself."""
-        return type(cls.__name__, (cls,), bound)
-
-    def get_dataset(self) -> dict[str, Any]:
-        """Describe the data in ultralytics' terms."""
-        return {
-            "train": "training",
-            "val": "validation",
-            "names": dict(enumerate(self.class_names)),
-            "nc": len(self.class_names),
-            "channels": 3,
-            "pairs": self.pairs,
-            "views": self.views,
-            "image_size": self.image_size,
-            "mix": self.mix,
-            "seed": self.args.seed,
-        }
 
     def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> PairDataset:
         """Build the data set of one part: crops for training, whole pictures for validation."""
@@ -143,26 +112,9 @@ class PairDetectionTrainer(DetectionTrainer):
             hyp=copy(self.args),
             rect=mode == "val",
             cache="ram",
-            stride=max(int(unwrap_model(self.model).stride.max()), 32),
+            stride=self.largest_stride,
             pad=0.0 if mode == "train" else 0.5,
             prefix=f"{mode}: ",
             task="detect",
             data=self.data,
         )
-
-    def _setup_train(self) -> None:
-        super()._setup_train()
-        # ultralytics sets the number of threads itself when it selects the CPU.
-        torch.set_num_threads(self.threads)
-        # A third faster than the default layout with oneDNN; ultralytics offers it on CUDA only.
-        self.model = self.model.to(memory_format=torch.channels_last)
-
-    def final_eval(self) -> None:
-        """Strip the optimizer from the last checkpoint; `detection_scores` judges it, by input."""
-        strip_optimizer(self.last)
-
-    def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Move a batch to the device as ultralytics does, in the model's memory layout."""
-        batch = super().preprocess_batch(batch)
-        batch["img"] = batch["img"].to(memory_format=torch.channels_last)
-        return batch

@@ -1,66 +1,77 @@
-"""Square crops around labelled objects: most of a road scene is sky and asphalt, which teaches a detector little."""
+"""Square windows around labelled objects: most of a road scene is sky and asphalt, which teaches a detector little."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-_SCALES = (0.75, 1.33)  # of the crop's side before it is resized: an object appears up to a third larger or smaller
-_SHARE_ON_OBJECT = 0.85  # the other crops lie anywhere
-_VISIBLE_SHARE = 0.35  # of a box's area; less of it in the crop is not labelled
-_GREY = 114  # what ultralytics pads with
+_SHARE_ON_OBJECT = 0.85  # the other windows lie anywhere
+_VISIBLE_SHARE = 0.35  # of a box's area; less of it in the window is not labelled
+GREY = 114  # what ultralytics pads with
 
 
-def object_crop(
-    image: NDArray[np.uint8],
+@dataclass(frozen=True)
+class Window:
+    """A square of `side` pixels with its corner at (`left`, `top`); it may reach beyond the image below and right."""
+
+    left: int
+    top: int
+    side: int
+
+    def part(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The pixels of an (H, W) or (H, W, C) image inside, a view of it: at most `side` by `side`."""
+        return image[self.top : self.top + self.side, self.left : self.left + self.side]
+
+    def boxes(
+        self, xyxy: NDArray[np.float32], height: int, width: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Boxes (N, 4) of a (height, width) image, cut off, in pixels of the window, and (N,) which are well seen."""
+        shown = [min(self.side, width - self.left), min(self.side, height - self.top)] * 2
+        moved = xyxy - np.array([self.left, self.top] * 2, np.float32)
+        clipped = np.clip(moved, 0, shown).astype(np.float32)
+        sides, whole = clipped[:, 2:] - clipped[:, :2], xyxy[:, 2:] - xyxy[:, :2]
+        seen = (sides >= 2).all(axis=1) & (sides.prod(axis=1) >= _VISIBLE_SHARE * whole.prod(axis=1))
+        return clipped, seen
+
+    def filled(self, part: NDArray[np.uint8], side: int, fill: int, exact: bool = False) -> NDArray[np.uint8]:
+        """Bring a `part` to (side, side), with `fill` where the window reaches beyond the image.
+
+        Args:
+            part: what `part` has given, or a picture made of it.
+            side: wanted size, pixels.
+            fill: value of what is outside.
+            exact: take the nearest pixel, as for class ids, instead of blending.
+        """
+        whole = np.full((self.side, self.side, *part.shape[2:]), fill, np.uint8)
+        whole[: part.shape[0], : part.shape[1]] = part
+        interpolation = cv2.INTER_AREA if side < self.side else cv2.INTER_LINEAR
+        return np.asarray(cv2.resize(whole, (side, side), interpolation=cv2.INTER_NEAREST if exact else interpolation))
+
+
+def random_window(
+    size: tuple[int, int],
     xyxy: NDArray[np.float32],
-    class_id: NDArray[np.int64],
     side: int,
     random: np.random.Generator,
-) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.int64]]:
-    """Cut a square out of an image, mostly around one of its objects, and bring it to `side` pixels.
+    zoom: tuple[float, float] = (0.65, 1.5),
+) -> Window:
+    """Lay a window, mostly around one of an image's objects.
 
     Args:
-        image: (H, W, 3) uint8.
-        xyxy: (N, 4) boxes in pixels of `image`.
-        class_id: (N,) their classes.
-        side: width and height of the result.
-        random: where the crop lies and how large it is.
-
-    Returns:
-        (side, side, 3) uint8, grey where the crop reaches beyond the image; the (M, 4) boxes that are seen well enough,
-        in pixels of the crop; their classes.
+        size: height and width of the image.
+        xyxy: (N, 4) boxes.
+        side: of the window where nothing is enlarged or shrunk, pixels.
+        random: decides.
+        zoom: how large an object appears at least and at most, as a share of its size in the image.
     """
-    window = round(side * float(np.exp(random.uniform(*np.log(_SCALES)))))
-    left, top = _corner(image.shape[:2], xyxy, window, random)
-    crop = np.full((window, window, 3), _GREY, np.uint8)
-    part = image[top : top + window, left : left + window]
-    crop[: part.shape[0], : part.shape[1]] = part
-    boxes, seen = _boxes_in_window(xyxy, left, top, part.shape[1], part.shape[0])
-    scale = side / window
-    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    return cv2.resize(crop, (side, side), interpolation=interpolation), boxes[seen] * scale, class_id[seen]
-
-
-def _corner(
-    size: tuple[int, int], xyxy: NDArray[np.float32], window: int, random: np.random.Generator
-) -> tuple[int, int]:
-    highest = np.maximum([size[1] - window, size[0] - window], 0)
+    side = round(side / float(np.exp(random.uniform(*np.log(zoom)))))
+    highest = np.maximum([size[1] - side, size[0] - side], 0)
     corner = random.uniform(0, highest + 1)
     if len(xyxy) and random.random() < _SHARE_ON_OBJECT:
         box = xyxy[random.integers(len(xyxy))]
-        centre = (box[:2] + box[2:]) / 2
-        corner = centre - random.uniform(0.15, 0.85, 2) * window
+        corner = (box[:2] + box[2:]) / 2 - random.uniform(0.15, 0.85, 2) * side
     left, top = np.clip(corner, 0, highest).astype(int)
-    return int(left), int(top)
-
-
-def _boxes_in_window(
-    xyxy: NDArray[np.float32], left: int, top: int, width: int, height: int
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    moved = xyxy - np.array([left, top, left, top], np.float32)
-    clipped = np.clip(moved, 0, np.array([width, height, width, height])).astype(np.float32)
-    sides, whole = clipped[:, 2:] - clipped[:, :2], xyxy[:, 2:] - xyxy[:, :2]
-    seen = (sides >= 2).all(axis=1) & (sides.prod(axis=1) >= _VISIBLE_SHARE * whole.prod(axis=1))
-    return clipped, seen
+    return Window(int(left), int(top), side)

@@ -1,20 +1,27 @@
-"""Turns one aligned pair into the many pictures that a detector may be shown.
+"""Turns one aligned pair into the many pictures that a detector or a segmenter may be shown.
 
-A vehicle's fusion mode changes while it drives, so that the detector has to know visible, thermal and fused pictures
-alike, in good light, in glare and in darkness.
+A vehicle's fusion mode changes while it drives, so that both have to know visible, thermal and fused pictures alike, in
+good light, in glare and in darkness.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion_ros.configuration import setting
+from fusion_ros.configuration import section, setting
+from fusion_ros.errors import InputError
+from fusion_ros.fusion import FusionModel, load_model
+from fusion_ros.training.data.darkness import DarknessConfig, darken
+from fusion_ros.training.data.glare import GlareConfig, add_glare
 
-INPUTS = ("rgb", "thermal", "average", "maximum")
+INPUTS = ("rgb", "thermal", "average", "maximum", "guided", "caf", "epofusion", "dfvo")
+# What glare or darkness hides in the visible image alone cannot be learned from it; a little shows how it looks.
+_LIGHT_ON_RGB_ALONE = 0.3
 
 
 @dataclass(frozen=True)
@@ -22,71 +29,81 @@ class SensorMixConfig:
     """How often each kind of picture is drawn in training."""
 
     inputs: tuple[float, ...] = setting(
-        (0.25, 0.3, 0.3, 0.15), "how often rgb, thermal, average and maximum are drawn", length=4
+        (0.16, 0.14, 0.1, 0.05, 0.1, 0.15, 0.15, 0.15),
+        "how often rgb, thermal, average, maximum, guided, caf, epofusion and dfvo are drawn",
+        length=len(INPUTS),
     )
-    glare: float = setting(0.1, "share of pictures with a glare spot on the visible image", minimum=0.0, maximum=1.0)
-    darkness: float = setting(0.15, "share of pictures with a darkened visible image", minimum=0.0, maximum=1.0)
+    glare_share: float = setting(
+        0.25, "share of pictures with glare on the visible image before it is fused", minimum=0.0, maximum=1.0
+    )
+    darkness_share: float = setting(
+        0.25, "share of pictures with a darkened visible image before it is fused", minimum=0.0, maximum=1.0
+    )
+    thermal_gamma: float = setting(
+        0.4, "thermal contrast is bent by a gamma of up to e to this", minimum=0.0, maximum=2.0
+    )
     inverted: float = setting(0.0, "share of pictures with hot shown dark", minimum=0.0, maximum=1.0)
+    glare: GlareConfig = section(GlareConfig, "glare")
+    darkness: DarknessConfig = section(DarknessConfig, "darkness")
 
 
-def mix(visible: NDArray[np.uint8], infrared: NDArray[np.uint8], kind: str, weight: float = 0.5) -> NDArray[np.uint8]:
-    """Make the picture `kind` of a pair.
+def mix(visible: NDArray[np.uint8], infrared: NDArray[np.uint8], kind: str) -> NDArray[np.uint8]:
+    """Make the picture `kind` of a pair, as the fusion node would.
 
     Args:
         visible: (H, W, 3) uint8 BGR.
         infrared: (H, W) uint8.
-        kind: `rgb`; `thermal` (three equal channels); `average` (luminance `weight * Y + (1 - weight) * thermal`, with
-            the visible image's chroma); `maximum` (the larger of both luminances, with chroma).
-        weight: share of the visible luminance, 0 to 1, for `average`.
+        kind: one of `INPUTS`: `maximum` is the larger of both luminances with the visible image's chroma, everything
+            else what `load_model` knows by that name, with the shipped weights.
 
     Returns:
         (H, W, 3) uint8 BGR, a new array.
+
+    Raises:
+        InputError: the kind is not known, or it is a network without weights.
     """
-    if kind == "rgb":
-        return visible.copy()
-    if kind == "thermal":
-        return cv2.cvtColor(infrared, cv2.COLOR_GRAY2BGR)
-    ycrcb = cv2.cvtColor(visible, cv2.COLOR_BGR2YCrCb)
-    luminance = ycrcb[:, :, 0]
-    if kind == "average":
-        fused = cv2.addWeighted(luminance, weight, infrared, 1.0 - weight, 0.0)
-    elif kind == "maximum":
-        fused = np.maximum(luminance, infrared)
-    else:
-        raise ValueError(f"kind: '{kind}' is not one of {', '.join(INPUTS)}")
-    ycrcb[:, :, 0] = fused
-    return cv2.cvtColor(ycrcb, cv2.COLOR_YCrCb2BGR)
+    if kind not in INPUTS:
+        raise InputError(f"input: '{kind}' is not one of {', '.join(INPUTS)}")
+    return _model(kind).fuse(visible, infrared)
 
 
 def random_mix(
-    visible: NDArray[np.uint8], infrared: NDArray[np.uint8], config: SensorMixConfig, random: np.random.Generator
+    visible: NDArray[np.uint8],
+    infrared: NDArray[np.uint8],
+    config: SensorMixConfig,
+    random: np.random.Generator,
+    boxes: NDArray[np.float32] | None = None,
 ) -> NDArray[np.uint8]:
-    """Draw one picture of a pair: the light on the visible image first, then the kind of picture; see `mix`."""
-    draw = random.random()
-    if draw < config.glare:
-        visible = add_glare(visible, random)
-    elif draw < config.glare + config.darkness:
-        visible = darken(visible, random)
+    """Draw one picture of a pair: the light on the visible image first, then the kind of picture; see `mix`.
+
+    Args:
+        visible: (H, W, 3) uint8 BGR.
+        infrared: (H, W) uint8.
+        config: how often what is drawn.
+        random: decides.
+        boxes: (N, 4) objects that glare is put on; None looks for warm ones.
+    """
     probabilities = np.asarray(config.inputs) / sum(config.inputs)
     kind = INPUTS[int(random.choice(len(INPUTS), p=probabilities))]
+    draw = random.random() / (_LIGHT_ON_RGB_ALONE if kind == "rgb" else 1.0)
+    if draw < config.glare_share:
+        visible = add_glare(visible, infrared, random, config.glare, boxes).visible
+    elif draw < config.glare_share + config.darkness_share:
+        visible = darken(visible, random, config.darkness)
+    infrared = _bent(infrared, float(random.uniform(-config.thermal_gamma, config.thermal_gamma)))
     if random.random() < config.inverted:
         infrared = 255 - infrared
-    return mix(visible, infrared, kind, weight=float(random.uniform(0.25, 0.75)))
+    return mix(visible, infrared, kind)
 
 
-def add_glare(visible: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
-    """Add a white, Gaussian spot of light somewhere in the image; (H, W, 3) uint8 in and out."""
-    height, width = visible.shape[:2]
-    centre_x, centre_y = random.uniform(0, width), random.uniform(0, height)
-    radius = random.uniform(0.08, 0.35) * max(height, width)
-    across = np.exp(-((np.arange(width) - centre_x) ** 2) / (2 * radius**2))
-    down = np.exp(-((np.arange(height) - centre_y) ** 2) / (2 * radius**2))
-    light = (random.uniform(150, 400) * np.outer(down, across)).astype(np.float32)
-    return np.clip(visible.astype(np.float32) + light[:, :, None], 0, 255).astype(np.uint8)
+def _bent(image: NDArray[np.uint8], logarithm: float) -> NDArray[np.uint8]:
+    """What another gain control might have made of the same thermal image: (v / 255) ** e^logarithm."""
+    table = np.rint(255 * (np.arange(256) / 255) ** np.exp(logarithm)).astype(np.uint8)
+    return np.asarray(cv2.LUT(image, table), np.uint8)
 
 
-def darken(visible: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
-    """Take light away and leave the noise of a sensor at high gain; (H, W, 3) uint8 in and out."""
-    gain = random.uniform(0.05, 0.5)
-    noise = random.normal(0.0, random.uniform(1.0, 8.0), visible.shape).astype(np.float32)
-    return np.clip(visible.astype(np.float32) * gain + noise, 0, 255).astype(np.uint8)
+@cache
+def _model(kind: str) -> FusionModel:
+    if kind == "maximum":
+        return FusionModel(kind, np.maximum)
+    return load_model(kind, device="cpu", threads=1)

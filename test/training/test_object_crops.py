@@ -1,68 +1,76 @@
-"""Crops around objects keep boxes where the objects are."""
+"""Windows around objects keep boxes where the objects are."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from fusion_ros.training.object_crops import object_crop
+from fusion_ros.training.object_crops import GREY, Window, random_window
 
 
-def scene(height: int = 200, width: int = 300) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def scene(height: int = 200, width: int = 300) -> tuple[np.ndarray, np.ndarray]:
     """White objects on black, so that a crop shows where they are."""
     boxes = np.array([[40, 60, 80, 100], [200, 120, 260, 150]], np.float32)
     image = np.zeros((height, width, 3), np.uint8)
     for left, top, right, bottom in boxes.astype(int):
         image[top:bottom, left:right] = 255
-    return image, boxes, np.array([0, 2], np.int64)
+    return image, boxes
 
 
-def test_crops_show_each_object_inside_its_box() -> None:
-    image, boxes, classes = scene()
+def test_windows_show_each_object_inside_its_box() -> None:
+    image, boxes = scene()
     random = np.random.default_rng(0)
-    seen = 0
+    shown = 0
     for _ in range(50):
-        crop, found, ids = object_crop(image, boxes, classes, 64, random)
+        window = random_window((200, 300), boxes, 64, random)
+        crop = window.filled(window.part(image), 64, GREY)
         assert crop.shape == (64, 64, 3)
-        assert len(found) == len(ids)
-        for box in found:
+        found, seen = window.boxes(boxes, 200, 300)
+        for box in found[seen] * 64 / window.side:
             left, top, right, bottom = np.rint(box).astype(int)
-            # The outermost pixel is blended by the resizing.
+            # The outermost pixels are blended by the resizing, which enlarges by half at most.
             assert (crop[top + 2 : bottom - 2, left + 2 : right - 2] == 255).all()
-            seen += 1
-    # 85 of 100 crops are laid around an object; a few of these show less than the least share of it.
-    assert seen >= 35
+            shown += 1
+    # 85 of 100 windows are laid around an object; a few of these show less than the least share of it.
+    assert shown >= 35
 
 
-def test_crops_do_not_change_the_image_and_follow_the_random_state() -> None:
-    image, boxes, classes = scene()
-    before = image.copy()
-    first, second = (object_crop(image, boxes, classes, 64, np.random.default_rng(4)) for _ in range(2))
-    np.testing.assert_array_equal(image, before)
-    for one, other in zip(first, second, strict=True):
-        np.testing.assert_array_equal(one, other)
+def test_windows_follow_the_random_state() -> None:
+    _, boxes = scene()
+    assert len({random_window((200, 300), boxes, 64, np.random.default_rng(4)) for _ in range(2)}) == 1
 
 
-def test_a_crop_larger_than_the_image_is_padded_with_grey() -> None:
-    image, boxes, classes = scene()
-    crop, found, _ = object_crop(image, boxes, classes, 512, np.random.default_rng(0))
-    assert len(found) == 2  # all of the image is seen
-    assert (crop[-20:, -20:] == 114).all()
+def test_an_object_is_enlarged_and_shrunk_as_far_as_asked() -> None:
+    random = np.random.default_rng(2)
+    sides = [random_window((900, 900), np.zeros((0, 4), np.float32), 100, random, (0.5, 2.0)).side for _ in range(200)]
+    assert 50 <= min(sides) < 60
+    assert 180 < max(sides) <= 200
+
+
+def test_a_window_larger_than_the_image_is_filled_up() -> None:
+    image, boxes = scene()
+    window = Window(0, 0, 512)
+    crop = window.filled(window.part(image), 512, GREY)
+    np.testing.assert_array_equal(crop[:200, :300], image)
+    assert (crop[200:] == GREY).all()
+    assert window.boxes(boxes, 200, 300)[1].all()  # all of the image is seen
+
+
+def test_class_ids_are_not_blended() -> None:
+    mask = np.tile(np.array([0, 4], np.uint8), (32, 16))
+    assert set(np.unique(Window(0, 0, 32).filled(mask, 50, 255, exact=True))) == {0, 4}
 
 
 def test_a_box_of_which_little_is_seen_is_left_out() -> None:
-    image = np.zeros((100, 400, 3), np.uint8)
-    boxes = np.array([[0, 0, 400, 100]], np.float32)
-    random = np.random.default_rng(0)
-    # A crop of at most 1.33 x 64 pixels of 400 shows less than 35% of the box.
-    assert all(len(object_crop(image, boxes, np.array([2]), 64, random)[1]) == 0 for _ in range(20))
+    found, seen = Window(0, 0, 100).boxes(np.array([[0, 0, 400, 100], [50, 50, 120, 90]], np.float32), 100, 400)
+    # A quarter of the first, 5/7 of the second; the least is 0.35.
+    assert seen.tolist() == [False, True]
+    np.testing.assert_allclose(found[1], [50, 50, 100, 90])
 
 
 @pytest.mark.parametrize("size", [(20, 30), (64, 64), (500, 40)])
-def test_images_without_boxes_and_of_any_shape_give_crops(size: tuple[int, int]) -> None:
+def test_images_without_boxes_and_of_any_shape_give_windows(size: tuple[int, int]) -> None:
     image = np.full((*size, 3), 7, np.uint8)
-    empty = np.zeros((0, 4), np.float32)
-    crop, found, ids = object_crop(image, empty, np.zeros(0, np.int64), 32, np.random.default_rng(0))
-    assert crop.shape == (32, 32, 3)
-    assert found.shape == (0, 4)
-    assert ids.shape == (0,)
+    window = random_window(size, np.zeros((0, 4), np.float32), 32, np.random.default_rng(0))
+    assert window.filled(window.part(image), 32, GREY).shape == (32, 32, 3)
+    assert window.boxes(np.zeros((0, 4), np.float32), *size)[0].shape == (0, 4)

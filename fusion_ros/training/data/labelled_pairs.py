@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion_ros.errors import InputError
+from fusion_ros.training.data.pairs import split_names
 from fusion_ros.training.data.pictures import read_pictures
 
 CLASS_NAMES = ("person", "bicycle", "car")
-VALIDATION_SHARE = 5  # the last 1/5 of the sorted names
 
 
 @dataclass(frozen=True)
@@ -38,16 +38,17 @@ class LabelledPair:
 
 
 def read_labelled_pairs(
-    folder: Path, part: str, class_names: Sequence[str] = CLASS_NAMES, validation_share: int = VALIDATION_SHARE
+    folder: Path, part: str, class_names: Sequence[str] = CLASS_NAMES, longer_side: int = 0
 ) -> list[LabelledPair]:
     """Read the labelled pairs of one part of a data set.
 
     Args:
         folder: holds `vi/`, `ir/` and `labels.coco.json`, whose boxes are in pixels of `ir/`. An image entry with
             `"labelled": false` is left out; one without boxes is kept, as a picture with nothing to find.
-        part: `training`, or `validation`: the last 1/`validation_share` of all sorted names.
+        part: `training` or `validation`, see `split_names`; all names count, also those without labels.
         class_names: the classes to keep; boxes of other classes are ignored.
-        validation_share: 5 means that the last fifth is for validation.
+        longer_side: size of the pairs, pixels; 0 leaves them on the infrared image's grid. The visible image, which may
+            be finer than the infrared one, keeps what this size can show.
 
     Raises:
         InputError: files are missing or unreadable, no label is of a class in `class_names`, or a box lies wholly
@@ -65,12 +66,12 @@ def read_labelled_pairs(
         name = categories.get(annotation["category_id"])
         if name in class_names:
             boxes.setdefault(annotation["image_id"], []).append((class_names.index(name), annotation["bbox"]))
-    entries = sorted(labels["images"], key=lambda entry: entry["file_name"])
-    split = len(entries) - len(entries) // validation_share
-    chosen = {"training": entries[:split], "validation": entries[split:]}.get(part)
-    if chosen is None:
+    entries = {entry["file_name"]: entry for entry in labels["images"]}
+    names = dict(zip(("training", "validation"), split_names(list(entries)), strict=True)).get(part)
+    if names is None:
         raise InputError(f"part: '{part}' is not one of training, validation")
-    return [_read_pair(folder, entry, boxes.get(entry["id"], [])) for entry in chosen if entry.get("labelled", True)]
+    chosen = [entries[name] for name in names if entries[name].get("labelled", True)]
+    return [_read_pair(folder, entry, boxes.get(entry["id"], []), longer_side) for entry in chosen]
 
 
 def _read_labels(folder: Path) -> dict:
@@ -80,7 +81,7 @@ def _read_labels(folder: Path) -> dict:
         missing = [key for key in ("categories", "images", "annotations") if key not in labels]
     except FileNotFoundError as error:
         raise InputError(
-            f"{path}: no such file; detection is trained on a folder with vi/, ir/ and labels.coco.json"
+            f"{path}: no such file; this is trained on a folder with vi/, ir/ and labels.coco.json"
         ) from error
     except (OSError, ValueError, TypeError) as error:
         raise InputError(f"{path}: {error}; expected COCO labels in JSON") from error
@@ -89,11 +90,10 @@ def _read_labels(folder: Path) -> dict:
     return labels
 
 
-def _read_pair(folder: Path, entry: dict, boxes: list[tuple[int, list[float]]]) -> LabelledPair:
+def _read_pair(folder: Path, entry: dict, boxes: list[tuple[int, list[float]]], longer_side: int) -> LabelledPair:
     name = entry["file_name"]
     visible, infrared = read_pictures(folder / "vi" / name, folder / "ir" / name)
     height, width = infrared.shape
-    visible = np.asarray(cv2.resize(visible, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
     xywh = np.array([box for _, box in boxes], np.float32).reshape(-1, 4)
     xyxy = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
     outside = (
@@ -109,4 +109,20 @@ def _read_pair(folder: Path, entry: dict, boxes: list[tuple[int, list[float]]]) 
             f"{width}x{height}; boxes are in pixels of ir/"
         )
     clipped = np.clip(xyxy, 0, [width, height, width, height]).astype(np.float32)
-    return LabelledPair(name, visible, infrared, clipped, np.array([index for index, _ in boxes], np.int64))
+    pair = LabelledPair(name, visible, infrared, clipped, np.array([index for index, _ in boxes], np.int64))
+    return resized(pair, longer_side or max(width, height))
+
+
+def resized(pair: LabelledPair, longer_side: int) -> LabelledPair:
+    """The pair with both images, which may differ in size, on a grid of the infrared image's shape and this size."""
+    height, width = pair.infrared.shape
+    ratio = longer_side / max(height, width)
+    size = (min(round(width * ratio), longer_side), min(round(height * ratio), longer_side))
+    scale = np.array([size[0] / width, size[1] / height] * 2, np.float32)
+    visible, infrared = (_at_size(image, size) for image in (pair.visible, pair.infrared))
+    return LabelledPair(pair.name, visible, infrared, pair.xyxy * scale, pair.class_id)
+
+
+def _at_size(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    shrinks = image.shape[1] >= size[0]
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR), np.uint8)

@@ -36,7 +36,7 @@ def simulate_pairs(config: SimulationConfig) -> tuple[list[LabelledPair], list[M
         for number, (rgb, infrared) in enumerate(_pairs_of_drive(seed, config)):
             name = f"drive {seed}, pair {number}"
             labelled.append(_with_boxes(name, rgb, infrared))
-            masked.append(MaskedPair(name, _image(rgb), infrared, _mask(rgb)))
+            masked.append(MaskedPair(name, _image(rgb), infrared, _mask(rgb), labelled[-1].xyxy))
     return labelled, masked
 
 
