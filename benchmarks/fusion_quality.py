@@ -5,6 +5,9 @@ profile. Released CAF weights are read from ../shared/weights where they are (`-
 
     python benchmarks/fusion_quality.py ../shared/data
     python benchmarks/fusion_quality.py ../shared/data --tables glare --methods epofusion-s=runs/x/weights.safetensors
+
+Methods that are no part of this package take part in the normal tables by what they made of the same pairs:
+`--pictures NAME=DIR`, with DIR/SET/PAIR.png for each validation pair (`--write-pairs DIR` writes those pairs).
 """
 
 from __future__ import annotations
@@ -97,6 +100,39 @@ def print_table(title: str, table: dict[str, dict[str, float]], columns: Sequenc
         print(f"| {name} | " + " | ".join(f"{row[column]:.3f}" for column in columns) + " |", flush=True)
 
 
+def file_name(pair: Pair) -> str:
+    """Name of a pair's picture; a frame of a clip is CLIP.mp4:NUMBER."""
+    return pair.name.replace(":", "_") + ".png"
+
+
+def pictures(folder: Path, sets: dict[str, list[Pair]]) -> Fuse:
+    """A method whose fused luminance images lie in `folder`, as a function like the others'.
+
+    Raises:
+        InputError: where one is missing or of another size.
+    """
+    found = {}
+    for set_name, pairs in sets.items():
+        for pair in pairs:
+            path = folder / set_name / file_name(pair)
+            image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+            if image is None or image.shape != pair.infrared.shape:
+                raise InputError(f"{path}: is no picture of {pair.infrared.shape} pixels")
+            found[id(pair.infrared)] = np.asarray(image, np.uint8)
+
+    return lambda _visible, infrared: found[id(infrared)]
+
+
+def write_pairs(folder: Path, sets: dict[str, list[Pair]]) -> None:
+    """Write the validation pairs as `folder`/SET/vi and ir."""
+    for set_name, pairs in sets.items():
+        for part in ("vi", "ir"):
+            (folder / set_name / part).mkdir(parents=True, exist_ok=True)
+        for pair in pairs:
+            for part, image in (("vi", pair.visible), ("ir", pair.infrared)):
+                cv2.imwrite(str(folder / set_name / part / file_name(pair)), image)
+
+
 def normal_tables(methods: dict[str, Fuse], sets: dict[str, list[Pair]]) -> dict[str, dict[str, dict[str, float]]]:
     """The general metrics by set."""
     tables = {}
@@ -161,6 +197,8 @@ def main() -> int:
     parser.add_argument("--sets", default="roadscene,llvip,msrs,m3fd,m3svd")
     parser.add_argument("--methods", nargs="*", help="names, each with =WEIGHTS where not the shipped ones")
     parser.add_argument("--caf", type=Path, help="released CAF weights, imported with `fusion-ros weights import`")
+    parser.add_argument("--pictures", nargs="*", default=[], help="NAME=DIR of fused pictures made elsewhere")
+    parser.add_argument("--write-pairs", type=Path, help="write the validation pairs here and stop")
     parser.add_argument("--limit", type=int, default=0, help="pairs of each set, 0 for all")
     parser.add_argument("--backend", default="auto")
     parser.add_argument("--json", type=Path, help="also write the figures here")
@@ -176,10 +214,15 @@ def main() -> int:
     if arguments.caf:
         methods["caf released"] = method("caf released", str(arguments.caf), arguments.backend)
     sets = {name: validation(arguments.data, name, arguments.limit) for name in arguments.sets.split(",")}
+    if arguments.write_pairs:
+        write_pairs(arguments.write_pairs, sets)
+        return 0
     wanted = arguments.tables.split(",")
     figures = {}
     if "normal" in wanted:
-        figures["normal"] = normal_tables(methods, sets)
+        others = [text.partition("=") for text in arguments.pictures]
+        made = {name: pictures(Path(folder), sets) for name, _, folder in others}
+        figures["normal"] = normal_tables(methods | made, sets)
     if "glare" in wanted and "roadscene" in sets:
         figures["glare"] = glare_tables(methods, sets["roadscene"])
     if "dark" in wanted:

@@ -12,7 +12,7 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from fusion_ros.configuration import section, setting
-from fusion_ros.networks.dfvo_s import DFVOSNet
+from fusion_ros.networks.dfvo_s import DFVOSNet, DFVOSOutput
 from fusion_ros.training.data.dark_crops import DarkCrops
 from fusion_ros.training.data.pairs import PairsConfig
 from fusion_ros.training.fusion_task import FusionTaskConfig, train_fusion
@@ -36,12 +36,15 @@ def _weight(default: float, description: str) -> Any:
 class DarknessWeights:
     """Weights of what the low-light mode adds to fidelity."""
 
-    exponent: float = setting(0.65, "target of local brightness: this power of it", minimum=0.1, maximum=1.0)
+    exponent: float = setting(0.72, "target of local brightness: this power of it", minimum=0.1, maximum=1.0)
     enhanced: float = _weight(2.0, "L1 of the enhanced image's local brightness to the target")
     brightness: float = _weight(2.0, "L1 of the fused image's local brightness to the target or the infrared's")
     saturation: float = _weight(5.0, "mean excess over .95")
     flatness: float = _weight(8.0, "Sobel magnitude of the fused image where both sources are flat but for noise")
-    correlation: float = _weight(3.0, "1 - mean correlation with both sources")
+    steadiness: float = _weight(
+        15.0, "mean change of the fused image by the noise on its inputs: what shimmers in a video"
+    )
+    correlation: float = _weight(5.0, "1 - mean correlation with both sources")
     infrared: float = _weight(0.2, "L1 of the infrared reconstruction")
     mutual_gradient: float = _weight(0.135, "illumination has strong edges or none")
     smoothness: float = _weight(0.05, "illumination is smooth where the visible image is")
@@ -99,15 +102,28 @@ def darkness_terms(output: Any, batch: Mapping[str, Tensor], exponent: float) ->
     }
 
 
+def fused_with_and_without_noise(network: nn.Module, batch: Mapping[str, Tensor]) -> tuple[DFVOSOutput, Tensor]:
+    """What the network makes of the noisy inputs, and the fused image (N, 1, H, W) of the same without noise.
+
+    One pass over both, so that batch norm sees them as one.
+    """
+    both = network(
+        torch.cat([batch["visible"], batch["noiseless"]]), torch.cat([batch["infrared"], batch["clean_infrared"]])
+    )
+    noisy, quiet = zip(*(part.chunk(2) for part in both), strict=True)
+    return DFVOSOutput(*noisy), DFVOSOutput(*quiet).fused.float()
+
+
 def train(config: Config, out: Path, resume: bool) -> TrainingResult:
     """Train into the folder `out`; see `Trainer`."""
     weights = config.darkness
 
     def loss(network: nn.Module, batch: Mapping[str, Tensor], _step: int) -> tuple[Tensor, dict[str, Tensor]]:
-        output = network(batch["visible"], batch["infrared"])
+        output, quiet = fused_with_and_without_noise(network, batch)
         wanted = brightened(batch["noiseless"], weights.exponent)
         total, terms = fidelity_loss(output.fused.float(), wanted, batch["clean_infrared"], config.loss)
         added = darkness_terms(output, batch, weights.exponent)
+        added["steadiness"] = mean_absolute(output.fused.float(), quiet)
         for name, term in added.items():
             total = total + getattr(weights, name) * term
         return total, terms | {name: term.detach() for name, term in added.items()}

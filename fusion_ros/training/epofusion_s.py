@@ -15,7 +15,7 @@ from fusion_ros.networks.epofusion_s import EPOFusionSNet
 from fusion_ros.training.data.glare_crops import GlareCrops
 from fusion_ros.training.data.pairs import PairsConfig
 from fusion_ros.training.fusion_task import FusionTaskConfig, train_fusion
-from fusion_ros.training.losses.epofusion import guidance_term
+from fusion_ros.training.losses.epofusion import guidance_overlap_term, guidance_term
 from fusion_ros.training.losses.fidelity import FidelityWeights, fidelity_loss
 from fusion_ros.training.losses.terms import mean_absolute, sobel
 from fusion_ros.training.trainer import TrainerConfig, TrainingResult
@@ -36,6 +36,7 @@ class OverexposedWeights:
     intensity: float = _weight(0.5, "L1 to the half-and-half image (Eq. 11)")
     saturation: float = _weight(40.0, "mean excess over .94")
     guidance: float = _weight(0.4, "phi: cross-entropy of the guidance (Eq. 14)")
+    guidance_overlap: float = _weight(0.2, "1 - intersection over union of the guidance's mask")
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ def train(config: Config, out: Path, resume: bool) -> TrainingResult:
         total, terms = fidelity_loss(fused, batch["clean"], batch["clean_infrared"], config.loss, 1 - mask)
         inside = overexposed_terms(fused, batch["visible"], batch["clean_infrared"], mask)
         inside["guidance"] = guidance_term(output.guidance, batch["hidden"])
+        inside["guidance_overlap"] = guidance_overlap_term(output.guidance, batch["hidden"])
         for name, term in inside.items():
             total = total + getattr(weights, name) * term
         return total, terms | {f"overexposed_{name}": term.detach() for name, term in inside.items()}

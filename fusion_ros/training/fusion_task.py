@@ -27,6 +27,9 @@ class FusionTaskConfig:
 
     start: str = setting("", "safetensors file whose weights to start from; empty for random ones")
     validation_pairs: int = setting(12, "validation pairs that are fused and measured, spread over the sets", minimum=1)
+    frozen_norms: bool = setting(
+        False, "batch norm keeps its statistics: trains what is shipped, for the end of a training with `start`"
+    )
     searched: SearchedLossConfig = section(SearchedLossConfig, "searched")
 
 
@@ -40,6 +43,7 @@ class FusionTask:
         data: settings of the crops.
         training: pairs to train on by the set's name.
         validation: measures the network.
+        frozen_norms: batch norm works with its running statistics while training, too.
     """
 
     def __init__(
@@ -50,16 +54,22 @@ class FusionTask:
         data: PairsConfig,
         training: Mapping[str, list[Pair]],
         validation: FusionValidation,
+        frozen_norms: bool = False,
     ) -> None:
         self.network = network
         self._loss, self._crops, self._data = loss, crops, data
         self._training = dict(training)
         self._validation = validation
+        self._frozen_norms = frozen_norms
 
     def training_set(self, seed: int, length: int) -> RandomCrops:
         return self._crops(self._training, self._data, seed, length)
 
     def loss(self, batch: Mapping[str, Tensor], step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        if self._frozen_norms:
+            for module in self.network.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
         return self._loss(self.network, batch, step)
 
     def validate(self) -> dict[str, float]:
@@ -102,5 +112,5 @@ def train_fusion(
         trained = load_network(Path(config.task.start), type(network).__name__)
         network.load_state_dict(trained.state_dict())
     loss = searched_loss(config.task.searched) or loss
-    task = FusionTask(network, loss, crops, config.data, training, validation)
+    task = FusionTask(network, loss, crops, config.data, training, validation, config.task.frozen_norms)
     return Trainer(task, trainer, values_of(config), out, resume, values_of(type(config)())).run()

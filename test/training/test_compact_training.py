@@ -17,10 +17,14 @@ from fusion_ros.training import caf_s
 from fusion_ros.training.data.dark_crops import DarkCrops
 from fusion_ros.training.data.glare_crops import GlareCrops
 from fusion_ros.training.data.pairs import Pair, PairsConfig
+from fusion_ros.training.data.variation import VariationConfig
 from fusion_ros.training.dfvo_s import brightened
 from fusion_ros.training.epofusion_s import overexposed_terms
 
 CLASSES = {"caf-s": "CAFSNet", "epofusion-s": "EPOFusionSNet", "dfvo-s": "DFVOSNet"}
+
+
+UNVARIED = VariationConfig(gamma=0, contrast=0, blur=0, polarity=0, displacement=0)
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +72,7 @@ def test_starting_from_another_networks_weights_is_refused(data, tmp_path, capsy
 
 
 def test_glare_crops_are_numbered_and_their_masks_fit(pairs):
-    config = PairsConfig(crop=64, exposure_jitter=0.0)
+    config = PairsConfig(crop=64, variation=UNVARIED)
     crops = GlareCrops(pairs, config, seed=0, length=40)
     items = [crops[index] for index in range(40)]
     assert all(torch.equal(crops[3][key], items[3][key]) for key in items[3])
@@ -82,7 +86,7 @@ def test_glare_crops_are_numbered_and_their_masks_fit(pairs):
 
 
 def test_dark_crops_differ_from_their_noiseless_selves_by_noise_only(pairs):
-    crops = DarkCrops(pairs, PairsConfig(crop=64, exposure_jitter=0.0), seed=0, length=40)
+    crops = DarkCrops(pairs, PairsConfig(crop=64, variation=UNVARIED), seed=0, length=40)
     for index in range(10):
         item = crops[index]
         assert abs(float((item["visible"] - item["noiseless"]).mean())) < 0.01

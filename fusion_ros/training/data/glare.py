@@ -59,6 +59,7 @@ def add_glare(
     random: np.random.Generator,
     config: GlareConfig | None = None,
     boxes: NDArray[np.float32] | None = None,
+    salient: NDArray[np.bool_] | None = None,
 ) -> GlaredPair:
     """Put glare on an image.
 
@@ -67,7 +68,8 @@ def add_glare(
         infrared: (H, W) uint8 on the same grid.
         random: decides everything that is left open; the same state gives the same image.
         config: sizes and strengths.
-        boxes: (N, 4) x1 y1 x2 y2 of objects to dazzle; None looks for warm ones in the infrared image.
+        boxes: (N, 4) x1 y1 x2 y2 of objects to dazzle; None takes the salient ones.
+        salient: (H, W) bool, pixels of salient infrared objects; None finds them by threshold and contour.
 
     Raises:
         InputError: where the two images differ in size.
@@ -75,7 +77,8 @@ def add_glare(
     config = config or GlareConfig()
     if visible.shape[:2] != infrared.shape:
         raise InputError(f"glare: visible {visible.shape[:2]} and infrared {infrared.shape} differ in size")
-    salient = salient_infrared(infrared)
+    if salient is None:
+        salient = salient_infrared(infrared)
     if boxes is None:
         boxes = boxes_of(salient)
     height, width = infrared.shape
@@ -94,12 +97,6 @@ def add_glare(
     glared = np.clip(np.rint(visible + light), 0, 255).astype(np.uint8)
     overexposed = np.asarray(np.rint(255 * luminance(glared)) >= config.saturated)
     return GlaredPair(glared, overexposed, overexposed & salient, centres)
-
-
-def hidden_objects(visible: NDArray[np.uint8], infrared: NDArray[np.uint8], saturated: int) -> NDArray[np.bool_]:
-    """Salient infrared objects inside what is over-exposed by nature: (H, W) bool."""
-    overexposed = np.rint(255 * luminance(visible)) >= saturated
-    return np.asarray(overexposed & salient_infrared(infrared))
 
 
 def _between(random: np.random.Generator, low: float, high: float) -> float:

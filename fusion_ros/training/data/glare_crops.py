@@ -11,8 +11,9 @@ from torch import Tensor
 
 from fusion_ros.configuration import setting
 from fusion_ros.fusion.color import luminance, to_unit_range
-from fusion_ros.training.data.glare import GlareConfig, add_glare, hidden_objects
-from fusion_ros.training.data.pairs import RandomCrops
+from fusion_ros.training.data.glare import GlareConfig, add_glare
+from fusion_ros.training.data.pairs import Pair, PairsConfig, RandomCrops
+from fusion_ros.training.data.salience import salient_infrared
 from fusion_ros.training.data.sensor_noise import with_sensor_noise
 
 
@@ -36,25 +37,36 @@ class GlareCrops(RandomCrops):
 
     glare = CropGlareConfig()
 
+    def __init__(self, sets: dict[str, list[Pair]], config: PairsConfig, seed: int, length: int) -> None:
+        super().__init__(sets, config, seed, length)
+        self._crop = config.crop
+        # Salience compares an object with its surroundings, so it is a matter of the whole image, not of a crop.
+        self._salient: dict[int, NDArray[np.uint8]] = {}
+
     def __getitem__(self, number: int) -> dict[str, Tensor]:
-        visible, infrared, random = self.sample(number)
-        clean = visible
+        place, random = self.place(number)
+        visible, infrared = self.cut(place, random)
+        clean, salient = visible, place.cut(self._salience_of(place.pair), self._crop) > 0
         spot = GlareConfig(spots=1, smallest=self.glare.smallest, largest=self.glare.largest)
         if random.random() < self.glare.share:
             boxes = _anywhere(len(infrared), random) if random.random() < self.glare.anywhere else None
-            glared = add_glare(visible, infrared, random, spot, boxes)
-            visible, hidden = glared.visible, glared.hidden
-        else:
-            hidden = hidden_objects(visible, infrared, spot.saturated)
+            visible = add_glare(visible, infrared, random, spot, boxes, salient).visible
         seen = luminance(visible)
+        overexposed = np.rint(255 * seen) >= spot.saturated
         return {
             "visible": torch.from_numpy(with_sensor_noise(seen, random))[None],
             "clean": torch.from_numpy(luminance(clean))[None],
             "infrared": torch.from_numpy(with_sensor_noise(to_unit_range(infrared), random))[None],
             "clean_infrared": torch.from_numpy(to_unit_range(infrared))[None],
-            "overexposed": torch.from_numpy((np.rint(255 * seen) >= spot.saturated).astype(np.float32))[None],
-            "hidden": torch.from_numpy(hidden.astype(np.uint8))[None],
+            "overexposed": torch.from_numpy(overexposed.astype(np.float32))[None],
+            "hidden": torch.from_numpy((overexposed & salient).astype(np.uint8))[None],
         }
+
+    def _salience_of(self, pair: Pair) -> NDArray[np.uint8]:
+        key = id(pair)
+        if key not in self._salient:
+            self._salient[key] = salient_infrared(pair.infrared).astype(np.uint8)
+        return self._salient[key]
 
 
 def _anywhere(side: int, random: np.random.Generator) -> NDArray[np.float32]:

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from fusion_ros.configuration import setting
+from fusion_ros.configuration import section, setting
 from fusion_ros.errors import InputError
 from fusion_ros.fusion.color import luminance, to_unit_range
 from fusion_ros.training.data.pictures import read_pictures
+from fusion_ros.training.data.variation import VariationConfig, vary
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv")
@@ -40,13 +41,16 @@ class PairsConfig:
     crop: int = setting(64, "side of a crop", unit="pixels", minimum=16, runtime=False)
     largest_side: int = setting(720, "larger images are shrunk to this long side", unit="pixels", minimum=64)
     video_step: int = setting(20, "every so-many-th frame of a clip is taken", unit="frames", minimum=1)
-    exposure_jitter: float = setting(0.3, "share of crops whose visible or infrared gets a random gamma", minimum=0.0)
+    native: float = setting(0.5, "share of crops at the images' own resolution", minimum=0.0, maximum=1.0)
+    finest: float = setting(0.6, "other crops shrink a square of at least so many sides", minimum=0.25, maximum=1.0)
+    coarsest: float = setting(2.0, "and at most so many", minimum=1.0, maximum=8.0)
+    variation: VariationConfig = section(VariationConfig, "variation")
 
 
 def split_names(names: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Training and validation names: the last fifth of the sorted names, at least one, is for validation."""
+    """Training and validation names: the last fifth of the sorted names (rounded down, at least one) validates."""
     ordered = sorted(names)
-    training = min(4 * len(ordered) // 5, len(ordered) - 1) if ordered else 0
+    training = min(-(-4 * len(ordered) // 5), len(ordered) - 1) if ordered else 0
     return ordered[:training], ordered[training:]
 
 
@@ -141,11 +145,36 @@ def _read(folder: Path, names: Sequence[str], config: PairsConfig) -> list[Pair]
     return read_pairs(folder, names, config.largest_side, config.video_step)
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a crop is cut.
+
+    Attributes:
+        pair: from which pair.
+        top, left, side: the square, in pixels.
+        mirrored: whether left and right are exchanged.
+    """
+
+    pair: Pair
+    top: int
+    left: int
+    side: int
+    mirrored: bool
+
+    def cut(self, image: NDArray[np.uint8], crop: int) -> NDArray[np.uint8]:
+        """The square of an (H, W) or (H, W, C) image on the pair's grid, resized to `crop` pixels."""
+        part = image[self.top : self.top + self.side, self.left : self.left + self.side]
+        if self.side != crop:
+            interpolation = cv2.INTER_AREA if self.side > crop else cv2.INTER_LINEAR
+            part = np.asarray(cv2.resize(part, (crop, crop), interpolation=interpolation), np.uint8)
+        return np.ascontiguousarray(part[:, ::-1] if self.mirrored else part)
+
+
 class RandomCrops(Dataset):
     """Crops without end: number n of a seed is always the same crop, so that resuming needs no state.
 
-    A set is drawn with probability proportional to the square root of its size, then a pair, a place, a flip, a zoom
-    and, for a share of crops, a gamma for either source (a darker or brighter scene is as good a scene to fuse).
+    A set is drawn with probability proportional to the square root of its size, then a pair, a place, a zoom, a flip,
+    and how the crop is varied (`vary`).
 
     Items are dicts of (1, crop, crop) float tensors `visible` and `infrared` and a (3, crop, crop) `color`, RGB.
     """
@@ -175,38 +204,28 @@ class RandomCrops(Dataset):
 
     def sample(self, number: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8], np.random.Generator]:
         """Crop `number`, (crop, crop, 3) and (crop, crop) uint8, and the generator to draw what else it needs from."""
+        place, random = self.place(number)
+        return *self.cut(place, random), random
+
+    def place(self, number: int) -> tuple[Place, np.random.Generator]:
+        """Where crop `number` is cut, and the generator to draw everything else from, first of all by `cut`."""
         random = np.random.default_rng((self._seed, number))
         pairs = self._sets[random.choice(len(self._sets), p=self._odds)]
         pair = pairs[random.integers(len(pairs))]
-        visible, infrared = self._cut(pair, random)
-        if random.random() < 0.5:
-            visible, infrared = visible[:, ::-1], infrared[:, ::-1]
-        visible, infrared = np.ascontiguousarray(visible), np.ascontiguousarray(infrared)
-        if random.random() < self._config.exposure_jitter:
-            visible = _with_gamma(visible, random)
-        if random.random() < self._config.exposure_jitter:
-            infrared = _with_gamma(infrared, random)
-        return visible, infrared, random
-
-    def _cut(self, pair: Pair, random: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        crop = self._config.crop
+        config = self._config
         height, width = pair.infrared.shape
-        side = round(crop * random.uniform(1.0, min(2.0, height / crop, width / crop)))
-        top, left = random.integers(height - side + 1), random.integers(width - side + 1)
-        window = np.s_[top : top + side, left : left + side]
-        if side == crop:
-            return pair.visible[window], pair.infrared[window]
-        return _shrunk(pair.visible[window], crop), _shrunk(pair.infrared[window], crop)
+        factor = 1.0
+        if random.random() >= config.native:
+            factor = np.exp(random.uniform(np.log(config.finest), np.log(config.coarsest)))
+        side = min(round(config.crop * factor), height, width)
+        top, left = int(random.integers(height - side + 1)), int(random.integers(width - side + 1))
+        return Place(pair, top, left, side, bool(random.random() < 0.5)), random
 
-
-def _shrunk(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    return np.asarray(cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _with_gamma(image: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
-    exponent = np.exp(random.uniform(np.log(0.5), np.log(2.5)))
-    table = np.rint(255 * (np.arange(256) / 255) ** exponent).astype(np.uint8)
-    return np.asarray(cv2.LUT(image, table), np.uint8)
+    def cut(self, place: Place, random: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Both images of a place, varied: (crop, crop, 3) and (crop, crop) uint8."""
+        crop = self._config.crop
+        visible, infrared = place.cut(place.pair.visible, crop), place.cut(place.pair.infrared, crop)
+        return vary(visible, infrared, random, self._config.variation)
 
 
 def validation_tensors(pair: Pair) -> tuple[Tensor, Tensor]:

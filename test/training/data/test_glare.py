@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fusion_ros.errors import InputError
-from fusion_ros.training.data.glare import GlareConfig, add_glare, hidden_objects
+from fusion_ros.training.data.glare import GlareConfig, add_glare
 from fusion_ros.training.data.salience import boxes_of, salient_infrared
 
 WARM = np.s_[40:60, 70:82]
@@ -85,13 +85,15 @@ def test_a_scene_without_objects_is_dazzled_all_the_same():
     assert not glared.hidden.any()
 
 
-def test_hidden_objects_of_a_real_lamp(scene):
+def test_given_salience_decides_what_is_hidden(scene):
     visible, infrared = scene
-    visible[45:55, 60:90] = 255
-    hidden = hidden_objects(visible, infrared, 250)
-    assert hidden[50, 75]
-    assert not hidden[42, 75]
-    assert not hidden[50, 62]
+    marked = np.zeros(infrared.shape, bool)
+    marked[20:30, 100:110] = True
+    glared = add_glare(visible, infrared, np.random.default_rng(3), GlareConfig(spots=1, weakest=1.4), salient=marked)
+    # The spot sits in the middle of the marked region, and nothing else is hidden by it.
+    assert np.hypot(glared.centres[0, 0] - 105, glared.centres[0, 1] - 25) < 1
+    assert glared.hidden[25, 105]
+    assert not (glared.hidden & ~marked).any()
 
 
 def test_unequal_sizes_are_refused(scene):
