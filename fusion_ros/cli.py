@@ -21,6 +21,7 @@ COMMANDS = {
     "evaluate": "compare modes over a recording: metrics a frame, tables and a report",
     "compare": "compare two evaluations of the same frames, with confidence intervals",
     "train": "train a network, a detector or a segmenter",
+    "search": "let a perception task find the weights of the fusion loss",
     "data": "make a data set with glare or darkness from ordinary pairs",
     "weights": "list, verify and import weights",
     "export": "write a model for ONNX Runtime or TensorRT",

@@ -14,9 +14,9 @@ fused images that keep the stronger intensity and the stronger edge of either so
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -98,62 +98,86 @@ class CAFLoss:
         total = torch.stack([wanted[name] * term for name, term in terms.items()]).sum()
         return total, {name: term.detach() for name, term in terms.items()}
 
-    def terms(self, fused: Tensor, visible: Tensor, infrared: Tensor, names: set[str]) -> dict[str, Tensor]:
-        """The unweighted terms in `names`, each a scalar with gradient: what a search over the weights works on."""
-        brighter = torch.maximum(visible, infrared)
-        targets = {"infrared": infrared, "visible": visible, "max": brighter}
-        makers: dict[str, Callable[[], Tensor]] = {}
-        for target, image in targets.items():
-            makers[f"l1_{target}"] = partial(mean_absolute, fused, image)
-            makers[f"mse_{target}"] = partial(mean_square, fused, image)
-        for target in ("infrared", "visible"):
-            image = targets[target]
-            makers[f"ssim_{target}"] = partial(one_minus_ssim, fused, image)
-        makers |= _perceptual_terms(fused, visible, infrared, names, self._features)
-        makers |= _gradient_terms(fused, visible, infrared, names)
-        makers |= _masked_terms(fused, visible, infrared, names)
-        return {name: makers[name]() for name in makers if name in names}
+    def terms(self, fused: Tensor, visible: Tensor, infrared: Tensor, names: Collection[str]) -> dict[str, Tensor]:
+        """The unweighted terms in `names`, each a scalar with gradient."""
+        return terms_of(fused, Sources(visible, infrared, self._features), names)
 
 
-def _perceptual_terms(
-    fused: Tensor, visible: Tensor, infrared: Tensor, names: set[str], features: Features | None
-) -> Mapping[str, Callable[[], Tensor]]:
-    if features is None or not any(name.startswith("perceptual_") for name in names):
-        return {}
-    own = features(fused.expand(-1, 3, -1, -1))
+class Measured:
+    """An image and what terms take of it, computed once and only when asked for."""
 
-    def distance(image: Tensor) -> Tensor:
-        others = features(image.expand(-1, 3, -1, -1))
-        return torch.stack([mean_square(*pair) for pair in zip(own, others, strict=True)]).mean()
+    def __init__(self, image: Tensor, features: Features | None) -> None:
+        self.image = image
+        self._features = features
 
-    return {
-        "perceptual_infrared": lambda: distance(infrared),
-        "perceptual_visible": lambda: distance(visible),
-    }
+    @cached_property
+    def gradient(self) -> Tensor:
+        """Sobel magnitude, the image's shape."""
+        return gradient_magnitude(self.image)
 
-
-def _gradient_terms(
-    fused: Tensor, visible: Tensor, infrared: Tensor, names: set[str]
-) -> Mapping[str, Callable[[], Tensor]]:
-    if not any(name.startswith("gradient_") for name in names):
-        return {}
-    own, of_visible, of_infrared = (gradient_magnitude(image) for image in (fused, visible, infrared))
-    return {
-        "gradient_infrared": lambda: mean_absolute(own, of_infrared),
-        "gradient_visible": lambda: mean_absolute(own, of_visible),
-        "gradient_max": lambda: mean_absolute(own, torch.maximum(of_visible, of_infrared)),
-    }
+    @cached_property
+    def maps(self) -> list[Tensor]:
+        """Feature maps, fine to coarse."""
+        assert self._features is not None
+        return self._features(self.image.expand(-1, 3, -1, -1))
 
 
-def _masked_terms(
-    fused: Tensor, visible: Tensor, infrared: Tensor, names: set[str]
-) -> Mapping[str, Callable[[], Tensor]]:
-    if not any("_masked_" in name for name in names):
-        return {}
-    share = infrared_share(visible, infrared)
-    return {
-        "l1_masked_infrared": lambda: mean_absolute(share * fused, share * infrared),
-        "l1_masked_visible": lambda: mean_absolute((1 - share) * fused, (1 - share) * visible),
-        "mse_masked_infrared": lambda: mean_square(share * fused, share * infrared),
-        "mse_masked_visible": lambda: mean_square((1 - share) * fused, (1 - share) * visible),
-    }
+class Sources:
+    """A batch of both sources, (N, 1, H, W) in [0, 1] each, and the targets that are made of them.
+
+    One object may serve many fused images, as in a search, where the same batch is fused again and again.
+    """
+
+    def __init__(self, visible: Tensor, infrared: Tensor, features: Features | None = None) -> None:
+        self.visible, self.infrared = Measured(visible, features), Measured(infrared, features)
+        self.features = features
+
+    @cached_property
+    def brighter(self) -> Tensor:
+        """The brighter of the two in each pixel."""
+        return torch.maximum(self.visible.image, self.infrared.image)
+
+    @cached_property
+    def steeper(self) -> Tensor:
+        """The larger of the two Sobel magnitudes in each pixel."""
+        return torch.maximum(self.visible.gradient, self.infrared.gradient)
+
+    @cached_property
+    def share(self) -> Tensor:
+        """The infrared's share of each pixel by saliency."""
+        return infrared_share(self.visible.image, self.infrared.image)
+
+
+def terms_of(fused: Tensor, sources: Sources, names: Collection[str]) -> dict[str, Tensor]:
+    """The unweighted terms in `names`, each a scalar with gradient: what a search over the weights works on.
+
+    Args:
+        fused: (N, 1, H, W).
+        sources: of the same batch.
+        names: fields of `CAFLossWeights`; the result has their order there.
+    """
+    own = Measured(fused, sources.features)
+    return {name: _term(name, own, sources) for name in _ALL_TERMS if name in names}
+
+
+_ALL_TERMS = tuple(field.name for field in dataclasses.fields(CAFLossWeights))
+_DISTANCES = {"l1": mean_absolute, "mse": mean_square}
+
+
+def _term(name: str, own: Measured, sources: Sources) -> Tensor:
+    kind, _, target = name.rpartition("_")
+    if target == "max":
+        if kind == "gradient":
+            return mean_absolute(own.gradient, sources.steeper)
+        return _DISTANCES[kind](own.image, sources.brighter)
+    source = sources.infrared if target == "infrared" else sources.visible
+    if kind.endswith("_masked"):
+        share = sources.share if target == "infrared" else 1 - sources.share
+        return _DISTANCES[kind.removesuffix("_masked")](share * own.image, share * source.image)
+    if kind == "ssim":
+        return one_minus_ssim(own.image, source.image)
+    if kind == "gradient":
+        return mean_absolute(own.gradient, source.gradient)
+    if kind == "perceptual":
+        return torch.stack([mean_square(*pair) for pair in zip(own.maps, source.maps, strict=True)]).mean()
+    return _DISTANCES[kind](own.image, source.image)
