@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 
 from fusion_ros.configuration import values_of
-from fusion_ros.demo.timing import FrameClock, pairs_of, phase_of, value_after, value_in_force
 from fusion_ros.demo.truth import BagContent
 from fusion_ros.exposure import SelectorConfig
+from fusion_ros.replay.timing import FrameClock, pairs_of, phase_of, value_after, value_in_force
 from fusion_ros.report.record import (
     DemoRecord,
     DiagnosticsNote,

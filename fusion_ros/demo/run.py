@@ -18,16 +18,16 @@ from fusion_ros.demo import outputs
 from fusion_ros.demo.assembly import build_record, frame_records
 from fusion_ros.demo.config import DemoConfig
 from fusion_ros.demo.delivery import behind, silent_stages
-from fusion_ros.demo.domain import choose_domain, domain_environment
 from fusion_ros.demo.facts import describe_run
 from fusion_ros.demo.images_on_disk import ImageFolder
-from fusion_ros.demo.pace import first_rate, frame_period_s
-from fusion_ros.demo.processes import ProcessGroup
 from fusion_ros.demo.recording import make_recording
-from fusion_ros.demo.session import Progress, Session, SessionOutcome
-from fusion_ros.demo.timing import phase_of
 from fusion_ros.demo.truth import BagContent, read_content
 from fusion_ros.errors import JobError
+from fusion_ros.replay.domain import choose_domain, domain_environment
+from fusion_ros.replay.pace import first_rate, frame_period_s
+from fusion_ros.replay.processes import ProcessGroup
+from fusion_ros.replay.session import Pace, Player, Progress, Session, SessionOutcome
+from fusion_ros.replay.timing import phase_of
 from fusion_ros.ros import graph
 
 # Nodes take a camera for silent after two seconds without an image, whatever /clock says.
@@ -93,8 +93,11 @@ def _replay(
         bag_rate=first_rate(period, longest) if config.rate is None else config.rate,
         bag_loop=False,
     )
-    specs = tuple(_told(spec, content.slop, config) for spec in specs)
-    session = Session(config, specs, NODES, group, images, domain, content.pair_count, period, longest, progress)
+    *nodes, player = (_told(spec, content.slop, config) for spec in specs)
+    pace = Pace(config.rate, period, longest, config.start_timeout, config.stall_timeout)
+    session = Session(
+        nodes, NODES, Player(graph.command(player)), group, images.keep, domain, content.pair_count, pace, progress
+    )
     return session.run()
 
 

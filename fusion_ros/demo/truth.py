@@ -11,8 +11,8 @@ from statistics import median
 
 from fusion_ros.bags.decoding import header_stamp_ns, read_detections, read_frame, read_label_info
 from fusion_ros.bags.reader import BagReader, open_bag
-from fusion_ros.demo.pace import frame_period_s
 from fusion_ros.pairing import PairingConfig, pair_offline
+from fusion_ros.replay.pace import frame_period_s
 from fusion_ros.types import Detections, Frame
 
 RGB_TOPIC = "/rgb/image"

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from fusion_ros.demo.processes import ProcessGroup
 from fusion_ros.errors import JobError
+from fusion_ros.replay.processes import ProcessGroup
 
 POLITE = "import signal, sys, time\nsignal.signal(signal.SIGINT, lambda *_: sys.exit(0))\nprint('up')\ntime.sleep(60)"
 STUBBORN = "import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nprint('up')\ntime.sleep(60)"

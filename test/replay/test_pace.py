@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fusion_ros.demo.pace import FIRST_PERIOD_S, MARGIN, OVERHEAD_S, first_rate, frame_period_s, sustainable_rate
+from fusion_ros.replay.pace import FIRST_PERIOD_S, MARGIN, OVERHEAD_S, first_rate, frame_period_s, sustainable_rate
 from fusion_ros.ros.received import Received, Timed
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from fusion_ros.demo.domain import HIGHEST_DOMAIN, choose_domain, domain_environment, is_free
+from fusion_ros.replay.domain import HIGHEST_DOMAIN, choose_domain, domain_environment, is_free
 
 
 def test_a_domain_that_is_set_is_kept():

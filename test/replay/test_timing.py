@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fusion_ros.demo.timing import FrameClock, phase_of, value_after, value_in_force
+from fusion_ros.replay.timing import FrameClock, phase_of, value_after, value_in_force
 from fusion_ros.ros.received import Received
 
 MS = 1_000_000
