@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, Image, RegionOfInterest
 from std_msgs.msg import Float32, Float32MultiArray, Header, MultiArrayDimension, MultiArrayLayout, String
 
 from fusion_ros.ros import topics
@@ -97,16 +97,25 @@ def exposure_message(reading: ExposureReading) -> Float32MultiArray:
 def scaled_camera_info(info: CameraInfo, header: Header, shape: tuple[int, ...]) -> CameraInfo:
     """Return `info` for an image of `shape` (H, W) that shows the same view, with another header.
 
-    Focal lengths and principal point scale with the size; the principal point by pixel centres, as cv2.resize does.
+    A calibration is of the whole sensor; `roi` and `binning` say what part of it the camera sends, and how many of its
+    pixels make one (sensor_msgs/CameraInfo). Where the image has the size that follows from them they are left to who
+    uses the calibration, as with the camera's own image. Where it has another, the image was resized, and focal lengths
+    and principal point are those of the resized window: by pixel centres, as cv2.resize and a sensor's binning do.
     """
     scaled = copy.copy(info)
     scaled.header = header
     height, width = shape
-    if (info.height, info.width) in ((height, width), (0, 0)):
+    window = (info.roi.height or info.height, info.roi.width or info.width)
+    binned = (window[0] // max(1, info.binning_y), window[1] // max(1, info.binning_x))
+    if 0 in window or (height, width) in (binned, (info.height, info.width)):
         return scaled
-    x, y = width / info.width, height / info.height
+    x, y = width / window[1], height / window[0]
+    # From a pixel of the sensor to one of the window, (u + 0.5) x - 0.5.
+    shift_x, shift_y = (0.5 - info.roi.x_offset) * x - 0.5, (0.5 - info.roi.y_offset) * y - 0.5
+    scale = np.array([[x, 0.0, shift_x], [0.0, y, shift_y], [0.0, 0.0, 1.0]])
     scaled.height, scaled.width = height, width
-    scale = np.array([[x, 0.0, (x - 1) / 2], [0.0, y, (y - 1) / 2], [0.0, 0.0, 1.0]])
+    scaled.binning_x = scaled.binning_y = 0
+    scaled.roi = RegionOfInterest(do_rectify=info.roi.do_rectify)
     scaled.k = (scale @ np.asarray(info.k, np.float64).reshape(3, 3)).reshape(-1)
     scaled.p = (scale @ np.asarray(info.p, np.float64).reshape(3, 4)).reshape(-1)
     return scaled

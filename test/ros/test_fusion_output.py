@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sensor_msgs.msg import CameraInfo
+from sensor_msgs.msg import CameraInfo, RegionOfInterest
 
 from fusion_ros.ros.fusion_output import edges_over, exposure_message, scaled_camera_info
 from fusion_ros.ros.images import header_of
@@ -34,6 +34,42 @@ def test_scaled_camera_projects_to_the_scaled_pixel():
         u, v, s = after @ seen
         assert u / s == pytest.approx((x / w + 0.5) * 1.5 - 0.5)
         assert v / s == pytest.approx((y / w + 0.5) * 0.5 - 0.5)
+
+
+def windowed_info():
+    k = np.array([[500.0, 0, 310], [0, 510, 235], [0, 0, 1]])
+    window = RegionOfInterest(x_offset=100, y_offset=40, width=400, height=320)
+    return CameraInfo(
+        width=640,
+        height=480,
+        k=k.reshape(-1),
+        p=np.hstack([k, [[0.0], [0], [0]]]).reshape(-1),
+        roi=window,
+        binning_x=2,
+        binning_y=4,
+    )
+
+
+def test_window_and_binning_are_left_as_they_are_for_the_cameras_own_image():
+    # 400 x 320 pixels of the sensor, 2 x 4 of which make one.
+    info = windowed_info()
+    found = scaled_camera_info(info, header_of(7, "fused"), (80, 200))
+    assert (found.width, found.height, found.binning_x, found.roi) == (640, 480, 2, info.roi)
+    assert list(found.k) == list(info.k)
+
+
+def test_a_resized_window_of_the_sensor_projects_to_the_resized_pixel():
+    # Oracle: pixel (u, v) of the sensor is (u - 100, v - 40) of the window; the window of 400 x 320 became 100 x 160.
+    info = windowed_info()
+    found = scaled_camera_info(info, header_of(0, ""), (160, 100))
+    u, v = 310.0 + 37.0, 235.0 - 21.0
+    expected = ((u - 100 + 0.5) * 100 / 400 - 0.5, (v - 40 + 0.5) * 160 / 320 - 0.5)
+    point = np.array([37.0 / 500.0, -21.0 / 510.0, 1.0])
+    assert np.reshape(found.k, (3, 3)) @ point == pytest.approx([*expected, 1.0])
+    assert np.reshape(found.p, (3, 4)) @ [*point, 1.0] == pytest.approx([*expected, 1.0])
+    assert (found.width, found.height, found.binning_x, found.binning_y) == (100, 160, 0, 0)
+    assert found.roi == RegionOfInterest()
+    assert info.roi.width == 400
 
 
 def test_exposure_names_its_figures_in_order():
