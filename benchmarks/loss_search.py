@@ -106,7 +106,7 @@ def measured(
     return row
 
 
-def print_table(rows: dict[str, list[Row]], seeds: int) -> None:
+def print_table(rows: dict[str, list[Row]], seeds: list[int]) -> None:
     """Mean over seeds (and draws) of each figure, and its standard deviation where there are several."""
     headers = ["upper loss", "mAP50" if "mAP50" in next(iter(rows.values()))[0] else "mIoU", "VIF", "Qabf"]
     print(f"\n{'weights':<12}{'runs':>5}" + "".join(f"{name:>17}" for name in headers))
@@ -117,7 +117,7 @@ def print_table(rows: dict[str, list[Row]], seeds: int) -> None:
             spread = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
             cells.append(f"{np.mean(values):.3f}{spread}".rjust(17))
         print(f"{name:<12}{len(found):>5}" + "".join(cells))
-    print(f"{seeds} seed(s); ± is the standard deviation over runs")
+    print(f"seeds {seeds}; ± is the standard deviation over runs")
 
 
 def main() -> None:
@@ -126,7 +126,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="folder with vi/, ir/ and the task's labels")
     parser.add_argument("--out", type=Path, default=Path("runs/loss-search"))
     parser.add_argument("--minutes", type=float, default=60.0, help="stop after so many, to be continued")
-    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="as in fusion-ros search")
     arguments = parser.parse_args()
 
@@ -146,7 +146,7 @@ def main() -> None:
         return left
 
     try:
-        for seed in range(arguments.seeds):
+        for seed in arguments.seeds:
             seeded = configure(Config, {"seed": seed}, config)
             folder = arguments.out / f"seed-{seed}"
             found = searched_weights(seeded, scenes, features, folder / "search", minutes_left())

@@ -68,21 +68,23 @@ class VGGFeatures:
     """
 
     def __init__(self, path: Path) -> None:
-        from torchvision.models import vgg16
+        from torchvision.models.vgg import cfgs, make_layers  # type: ignore[import-untyped]
 
         if not path.is_file():
             raise InputError(
                 f"features '{VGG}': {path} is no file; put torchvision's weights there (nothing is downloaded) "
                 f"or set {DETECTOR}"
             )
+        layers = make_layers(cfgs["D"])
         try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            network = vgg16(weights=None)
-            network.load_state_dict(state)
+            # Mapped, so that the classifier's hundred million weights are not read.
+            state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+            own = {name.removeprefix("features."): value for name, value in state.items() if "features." in name}
+            layers.load_state_dict(own)
         except Exception as error:
             # torch.load raises many kinds of errors for a damaged file.
             raise InputError(f"{path}: cannot be read as VGG-16's weights: {error}") from error
-        self._layers: nn.Module = network.features[: _VGG_LAYERS[-1] + 1].eval().requires_grad_(False)
+        self._layers: nn.Sequential = layers[: _VGG_LAYERS[-1] + 1].eval().requires_grad_(False)
 
     def __call__(self, image: Tensor) -> list[Tensor]:
         """(N, 3, H, W) in [0, 1] to five maps; sides of 16 pixels at least."""
