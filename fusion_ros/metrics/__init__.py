@@ -10,13 +10,12 @@ from __future__ import annotations
 from fusion_ros.metrics.flicker import FlickerMeter, FlickerReading
 from fusion_ros.metrics.overexposure import (
     GradientRetention,
-    RegionScorer,
     gradient_retention,
-    masked_fusion_metrics,
     overexposure_mask,
     saturated_share,
 )
 from fusion_ros.metrics.profiles import METRICS, PROFILES, Profile
+from fusion_ros.metrics.regions import RegionScorer, masked_fusion_metrics
 from fusion_ros.metrics.scoring import FusionScorer, fusion_metrics, fusion_metrics_batch
 
 __all__ = [

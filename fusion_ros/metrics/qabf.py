@@ -3,59 +3,83 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fusion_ros.metrics.parallel import parts
+from fusion_ros.metrics.scratch import scratch
+from fusion_ros.metrics.windows import strips, total
+
 STRENGTH_GAIN, STRENGTH_SLOPE, STRENGTH_MIDDLE = 0.9994, -15.0, 0.5
 ANGLE_GAIN, ANGLE_SLOPE, ANGLE_MIDDLE = 0.9879, -22.0, 0.8
 
 Map = NDArray[np.float32]
+Sums = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Edges:
-    """Sobel edges of an 8-bit image.
+    """Sobel edges in some rows of an 8-bit image, in scratch memory.
 
     Attributes:
-        strength: (H, W) float32, 0 to 1443 grey levels. The root of a whole number below 2^24, so that two equal
+        strength: (h, W) float32, 0 to 1443 grey levels. The root of a whole number below 2^24, so that two equal
             strengths are equal to the bit.
-        angle: (H, W) float32, -pi/2 to pi/2, of the ascent from row to row over the descent along the row; pi/2 where
+        angle: (h, W) float32, -pi/2 to pi/2, of the ascent from row to row over the descent along the row; pi/2 where
             the horizontal derivative is zero.
-        total: sum of the strengths.
     """
 
     strength: Map
     angle: Map
-    total: float
 
 
-def sobel_edges(image: NDArray[np.uint8]) -> Edges:
-    """Edges of (H, W) uint8; the world outside the image is black, as in all of the field's code."""
-    across = cv2.Sobel(image, cv2.CV_32F, 1, 0, ksize=3, scale=-1.0, borderType=cv2.BORDER_CONSTANT)
-    down = cv2.Sobel(image, cv2.CV_32F, 0, 1, ksize=3, borderType=cv2.BORDER_CONSTANT)
-    strength = np.sqrt(across * across + down * down)
-    upright = across == 0
-    across[upright] = 1.0
-    np.divide(down, across, out=down)
-    angle = np.arctan(down, out=down)
-    angle[upright] = math.pi / 2
-    return Edges(strength, angle, float(strength.sum(dtype=np.float64)))
+class EdgeImage:
+    """Edges of one image; the world outside it is black, as in all of the field's code.
+
+    Args:
+        image: (H, W) uint8.
+    """
+
+    def __init__(self, image: NDArray[np.uint8]) -> None:
+        self._framed = cv2.copyMakeBorder(image, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+
+    def at(self, rows: slice, role: str) -> Edges:
+        """Edges in those rows, in the scratch memory of that name."""
+        framed = self._framed[rows.start : rows.stop + 2]
+        shape = framed.shape[0] - 2, framed.shape[1] - 2
+        strength, angle = (scratch(f"{name} of {role}", shape, np.float32) for name in ("strength", "angle"))
+        derivative = scratch("sobel", framed.shape, np.int16)
+        across, square = scratch("across", shape, np.float32), scratch("edge square", shape, np.float32)
+        cv2.Sobel(framed, cv2.CV_16S, 1, 0, dst=derivative, ksize=3)
+        np.multiply(derivative[1:-1, 1:-1], np.float32(-1.0), out=across)
+        cv2.Sobel(framed, cv2.CV_16S, 0, 1, dst=derivative, ksize=3)
+        angle[...] = derivative[1:-1, 1:-1]
+        np.multiply(across, across, out=strength)
+        strength += np.multiply(angle, angle, out=square)
+        np.sqrt(strength, out=strength)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            angle /= across
+            np.arctan(angle, out=angle)
+        np.copyto(angle, np.float32(math.pi / 2), where=np.equal(across, 0.0, out=scratch("upright", shape, np.bool_)))
+        return Edges(strength, angle)
 
 
 def edge_preservation(source: Edges, fused: Edges, equal_strength: float | None = None) -> Map:
-    """Q at every pixel, 0 to 0.975: strength preservation times direction preservation.
+    """Q at every pixel, 0 to 0.975: strength preservation times direction preservation. In scratch memory.
 
     Args:
         source: edges of one source.
-        fused: edges of the fused image.
+        fused: edges of the fused image in the same rows.
         equal_strength: None: the strength ratio of two equal edges is 1. A number: it is the strength of the fused
             edge divided by that number, a slip of published code that matters on images scaled to [0, 1].
     """
-    ratio = np.minimum(source.strength, fused.strength)
-    stronger = np.maximum(source.strength, fused.strength)
+    shape = source.strength.shape
+    ratio = np.minimum(source.strength, fused.strength, out=scratch("edge ratio", shape, np.float32))
+    stronger = np.maximum(source.strength, fused.strength, out=scratch("edge square", shape, np.float32))
     # Strengths are roots of whole numbers, at least 1 where there is any edge; without an edge the weight is 0.
     np.maximum(stronger, np.float32(0.5), out=stronger)
     ratio /= stronger
@@ -77,30 +101,60 @@ def edge_preservation(source: Edges, fused: Edges, equal_strength: float | None 
     return np.divide(np.float32(STRENGTH_GAIN * ANGLE_GAIN), ratio, out=ratio)  # type: ignore[no-any-return]
 
 
-def qabf(
-    infrared: Edges,
-    visible: Edges,
-    fused: Edges,
-    equal_strength: float | None = None,
-    where: NDArray[np.bool_] | None = None,
-) -> float:
-    """Qabf, 0 to 0.975 (an identical image does not reach 1). 0 where no source has an edge.
+def edges_kept(
+    sources: Sequence[EdgeImage], fused: Sequence[EdgeImage], rows: slice, equal_strength: float | None = None
+) -> Iterator[tuple[int, Map, Map]]:
+    """Edge strength of every source that every fused image keeps, and that was there, in some rows.
 
     Args:
-        infrared: edges of one source.
-        visible: edges of the other.
-        fused: edges of the fused image.
+        sources: both.
+        fused: images of the same size.
+        rows: of the image.
         equal_strength: see `edge_preservation`.
-        where: (H, W) bool, the pixels that count; all of them by default.
+
+    Yields:
+        Number of the fused image, strength kept and there, (h, W) each in scratch memory.
     """
-    kept = there_were = 0.0
-    for source in (infrared, visible):
-        weighted = edge_preservation(source, fused, equal_strength)
-        weighted *= source.strength
-        if where is None:
-            kept += float(weighted.sum(dtype=np.float64))
-            there_were += source.total
-        else:
-            kept += float(weighted[where].sum(dtype=np.float64))
-            there_were += float(source.strength[where].sum(dtype=np.float64))
-    return kept / there_were if there_were > 0 else 0.0
+    references = [source.at(rows, str(index)) for index, source in enumerate(sources)]
+    for number, image in enumerate(fused):
+        edges = image.at(rows, "fused")
+        for reference in references:
+            weighted = edge_preservation(reference, edges, equal_strength)
+            weighted *= reference.strength
+            yield number, weighted, reference.strength
+
+
+def qabf(kept: float, there: float) -> float:
+    """Qabf of whole images, 0 to 0.975 (an identical image does not reach 1); 0 where no source has an edge."""
+    return kept / there if there > 0 else 0.0
+
+
+class EdgePreservation:
+    """Qabf of fused images for two sources.
+
+    Args:
+        sources: (H, W) uint8 each.
+        equal_strength: see `edge_preservation`.
+    """
+
+    def __init__(self, sources: Sequence[NDArray[np.uint8]], equal_strength: float | None = None) -> None:
+        self._rows = strips(sources[0].shape)
+        self._equal_strength = equal_strength
+        self._sources = [EdgeImage(source) for source in sources]
+
+    def jobs(self, fused: Sequence[NDArray[np.uint8]]) -> list[Callable[[], Sums]]:
+        """Jobs whose results, in their order, `values` takes."""
+        images = [EdgeImage(image) for image in fused]
+        return [partial(self._sums, images, runs) for runs in parts(self._rows)]
+
+    def _sums(self, fused: Sequence[EdgeImage], runs: Sequence[slice]) -> Sums:
+        sums = np.zeros((len(runs), len(fused), 2))
+        for of_rows, rows in zip(sums, runs, strict=True):
+            for number, kept, there in edges_kept(self._sources, fused, rows, self._equal_strength):
+                # Few rows may be added in single precision; many may not.
+                of_rows[number] += [edges.sum(axis=0).sum(dtype=np.float64) for edges in (kept, there)]
+        return sums
+
+    def values(self, results: Sequence[Sums]) -> list[float]:
+        """Qabf of each fused image."""
+        return [qabf(float(kept), float(there)) for kept, there in total(results)]

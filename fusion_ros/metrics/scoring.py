@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion_ros.errors import InputError
-from fusion_ros.metrics import information, qabf, ssim, statistics, vif
+from fusion_ros.metrics import qabf, ssim, vif
+from fusion_ros.metrics.gradients import average_gradient, spatial_frequency
+from fusion_ros.metrics.levels import Levels, Moments, joint_counts, mutual_information, peak_signal_to_noise
 from fusion_ros.metrics.parallel import in_parallel
 from fusion_ros.metrics.profiles import METRICS, PROFILES, PSNR_OF_IDENTITY_DB, Profile
 
@@ -42,7 +45,9 @@ def as_grey(image: Image, name: str) -> NDArray[np.uint8]:
 
 
 class FusionScorer:
-    """Scores any number of fused images of one pair; what only depends on the sources is computed once.
+    """Scores any number of fused images of one pair.
+
+    Several threads may use one scorer at the same time.
 
     Args:
         visible: (H, W) uint8 luminance.
@@ -57,7 +62,13 @@ class FusionScorer:
         self.profile = find_profile(profile)
         self.visible, self.infrared = as_grey(visible, "visible"), as_grey(infrared, "infrared")
         self._check_size(self.infrared, "infrared")
-        self._visible, self._infrared = self._prepare(self.visible, self.infrared)
+        sources = self.infrared, self.visible
+        self._levels = Levels.of(self.infrared), Levels.of(self.visible)
+        self._windowed: dict[str, vif.Fidelity | ssim.Similarity | qabf.EdgePreservation] = {
+            "VIF": vif.Fidelity(sources, self.profile.saturating_vif),
+            "SSIM": ssim.Similarity(sources, self.profile.ssim),
+            "Qabf": qabf.EdgePreservation(sources, self.profile.qabf_equal_strength),
+        }
 
     def _check_size(self, image: NDArray[np.uint8], name: str) -> None:
         if image.shape != self.visible.shape:
@@ -66,80 +77,61 @@ class FusionScorer:
                 "resizing here would hide lost resolution, bring all three to one grid first"
             )
 
-    def _prepare(self, *images: NDArray[np.uint8]) -> list[_Prepared]:
-        profile = self.profile
-        greys = [image.astype(np.float64) for image in images]
-        parts = in_parallel(
-            [
-                job
-                for image, grey in zip(images, greys, strict=True)
-                for job in (
-                    partial(vif.VifPyramid, grey, profile.saturating_vif),
-                    partial(ssim.SsimMoments, grey, profile.ssim.window),
-                    partial(qabf.sobel_edges, image),
-                )
-            ]
-        )
-        return [_Prepared(grey, *parts[3 * index : 3 * index + 3]) for index, grey in enumerate(greys)]
-
     def score(self, fused: Image) -> dict[str, float]:
         """The metrics of `METRICS` for one fused image, (H, W) uint8 of the sources' size."""
-        image = as_grey(fused, "fused")
-        self._check_size(image, "fused")
-        a, b, profile = self._infrared, self._visible, self.profile
-        (f,) = self._prepare(image)
-        parts: list[dict[str, float]] = in_parallel(
-            [
-                lambda: {"VIF a": vif.vif(a.pyramid, f.pyramid)},
-                lambda: {"VIF b": vif.vif(b.pyramid, f.pyramid)},
-                lambda: {"Qabf": qabf.qabf(a.edges, b.edges, f.edges, profile.qabf_equal_strength)},
-                lambda: {"SSIM a": ssim.ssim(a.similarity, f.similarity, profile.ssim)},
-                lambda: {"SSIM b": ssim.ssim(b.similarity, f.similarity, profile.ssim)},
-                lambda: self._of_grey_levels(image, f.grey),
-            ]
-        )
-        values = {name: value for part in parts for name, value in part.items()}
-        similarity = values["SSIM a"] + values["SSIM b"]
-        values["SSIM"] = similarity / 2.0 if profile.ssim.mean else similarity
-        values["VIF"] = values["VIF a"] + values["VIF b"]
-        return {name: values[name] for name in METRICS}
+        return self.score_all([fused])[0]
 
-    def _of_grey_levels(self, image: NDArray[np.uint8], grey: NDArray[np.float64]) -> dict[str, float]:
+    def score_all(self, fused: Sequence[Image]) -> list[dict[str, float]]:
+        """The metrics of several fused images; what depends on the sources alone is computed once for all of them.
+
+        Args:
+            fused: (H, W) uint8 each, of the sources' size.
+
+        Returns:
+            For each the same numbers as `score`, to the last digit.
+        """
+        images = [as_grey(image, "fused") for image in fused]
+        for image in images:
+            self._check_size(image, "fused")
+        if not images:
+            return []
+        jobs = {name: metric.jobs(images) for name, metric in self._windowed.items()}
+        found = in_parallel(
+            [*(job for of_metric in jobs.values() for job in of_metric), *(partial(self._of_pixels, i) for i in images)]
+        )
+        windowed: dict[str, list[float]] = {}
+        for name, metric in self._windowed.items():
+            windowed[name] = metric.values(found[: len(jobs[name])])
+            del found[: len(jobs[name])]
+        rows: list[dict[str, float]] = found
+        values = [row | {name: of[index] for name, of in windowed.items()} for index, row in enumerate(rows)]
+        return [{name: row[name] for name in METRICS} for row in values]
+
+    def _of_pixels(self, image: NDArray[np.uint8]) -> dict[str, float]:
         """The metrics of histograms, moments and first differences, which cost little each."""
-        profile = self.profile
-        moments = statistics.Moments(self._infrared.grey, self._visible.grey, grey)
+        profile, sources = self.profile, (self.infrared, self.visible)
+        joint = [joint_counts(source, image) for source in sources]
+        levels = Levels(joint[0].sum(axis=0))
+        shared = sum(mutual_information(of, levels, counts) for of, counts in zip(self._levels, joint, strict=True))
+        moments = Moments((*sources, image), (*self._levels, levels))
         mse = moments.mean_squared_error()
         return {
-            "EN": information.entropy(image),
-            "MI": information.mutual_information(self.infrared, image, profile.mi_in_nats)
-            + information.mutual_information(self.visible, image, profile.mi_in_nats),
-            "SF": statistics.spatial_frequency(image) / (255.0 if profile.unit_scale_sf else 1.0),
-            "SD": statistics.standard_deviation(grey, profile.saturating_sd),
-            "AG": statistics.average_gradient(image, profile.ag_interior),
+            "EN": levels.entropy,
+            "MI": shared * (math.log(2.0) if profile.mi_in_nats else 1.0),
+            "SF": spatial_frequency(image) / (255.0 if profile.unit_scale_sf else 1.0),
+            "SD": levels.standard_deviation(profile.saturating_sd),
+            "AG": average_gradient(image, profile.ag_interior),
             "CC": moments.correlation_coefficient(),
             "SCD": moments.sum_of_correlations_of_differences(),
-            "PSNR": _psnr(profile, mse, grey),
+            "PSNR": _psnr(profile, mse, levels.brightest),
             "MSE": mse / 255.0**2 if profile.unit_scale_mse else mse,
         }
 
 
-class _Prepared:
-    """What several metrics need of one image."""
-
-    def __init__(
-        self,
-        grey: NDArray[np.float64],
-        pyramid: vif.VifPyramid,
-        similarity: ssim.SsimMoments,
-        edges: qabf.Edges,
-    ) -> None:
-        self.grey, self.pyramid, self.similarity, self.edges = grey, pyramid, similarity, edges
-
-
-def _psnr(profile: Profile, mse: float, fused: NDArray[np.float64]) -> float:
+def _psnr(profile: Profile, mse: float, brightest: int) -> float:
     if profile.psnr == "peak":
-        return statistics.peak_signal_to_noise(mse, float(fused.max()))
-    psnr = statistics.peak_signal_to_noise(mse)
+        return peak_signal_to_noise(mse, float(brightest))
+    psnr = peak_signal_to_noise(mse)
     return psnr + PSNR_OFFSET_DB if profile.psnr == "offset" and psnr < PSNR_OF_IDENTITY_DB else psnr
 
 

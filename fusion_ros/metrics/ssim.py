@@ -2,77 +2,144 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fusion_ros.metrics.parallel import parts
 from fusion_ros.metrics.profiles import SsimVariant
+from fusion_ros.metrics.scratch import scratch
+from fusion_ros.metrics.windows import SlidingWindow, as_float, strips, total
 
 Grey = NDArray[np.float64]
+Image = NDArray[np.uint8]
 
 K1, K2 = 0.01, 0.03
-WINDOWS = {"gaussian": 11, "uniform": 7}
+WINDOWS = {
+    "gaussian": SlidingWindow(np.asarray(cv2.getGaussianKernel(11, 1.5, cv2.CV_64F), np.float64).ravel()),
+    "uniform": SlidingWindow(np.full(7, 1.0 / 7.0)),
+}
 
 
-class SsimMoments:
-    """Local means and variances of one image, computed once for all comparisons it takes part in.
+@dataclass(frozen=True)
+class Local:
+    """Some rows of windows of one image, in scratch memory.
+
+    Attributes:
+        seen: (h + N - 1, W), the pixels under them.
+        mean: (h, W - N + 1), local means.
+        mean_power: same shape, their squares plus c1 / 2 of the formula.
+        power: same shape, local variances plus c2 / 2.
+    """
+
+    seen: Grey
+    mean: Grey
+    mean_power: Grey
+    power: Grey
+
+
+class Comparison:
+    """The formula for images of one size.
 
     An image smaller than the window is compared as a whole: one window with equal weights.
 
     Args:
-        image: (H, W) float64, 0 to 255.
-        window: `gaussian` or `uniform`.
+        variant: window and data range.
+        shape: (H, W) of the images.
     """
 
-    def __init__(self, image: Grey, window: str = "gaussian") -> None:
-        self.image = image
-        self.window = window
-        self.mean = self.blur(image)
-        self.mean_squared = self.mean * self.mean
-        self.variance = self.unbiased(self.blur(image * image) - self.mean_squared)
+    def __init__(self, variant: SsimVariant, shape: tuple[int, ...]) -> None:
+        window = WINDOWS[variant.window]
+        self._window = window if window.fits(shape) else None
+        # The uniform window goes with the sample covariance, n / (n - 1).
+        count = min(window.size**2, math.prod(shape))
+        self._unbiased = count / (count - 1) if variant.window == "uniform" and count > 1 else 1.0
+        self._half_c1 = (K1 * variant.data_range) ** 2 / 2.0
+        self._half_c2 = (K2 * variant.data_range) ** 2 / 2.0
+        self.shape = window.valid(shape) if self._window else (1, 1)
 
-    def blur(self, image: Grey) -> Grey:
-        """Weighted mean of every window that fits, (H - n + 1, W - n + 1)."""
-        size = WINDOWS[self.window]
-        if min(image.shape) < size:
-            return np.full((1, 1), image.mean())
-        if self.window == "gaussian":
-            kernel = cv2.getGaussianKernel(size, 1.5, cv2.CV_64F)
-            blurred = cv2.sepFilter2D(image, cv2.CV_64F, kernel, kernel)
-        else:
-            blurred = cv2.boxFilter(image, cv2.CV_64F, (size, size))
-        margin = size // 2
-        return np.asarray(blurred[margin : image.shape[0] - margin, margin : image.shape[1] - margin])
+    def maps(self, sources: Sequence[Image], fused: Sequence[Image], rows: slice) -> Iterator[tuple[int, Grey]]:
+        """A quarter of SSIM at each of the windows in some rows, of every fused image with every source.
 
-    def unbiased(self, second_moment: Grey) -> Grey:
-        """The uniform window goes with the sample covariance, n / (n - 1)."""
-        count = min(WINDOWS["uniform"] ** 2, self.image.size)
-        return second_moment * (count / (count - 1)) if self.window == "uniform" and count > 1 else second_moment
+        Args:
+            sources: (H, W) uint8 each.
+            fused: (H, W) uint8 each.
+            rows: one of `strips`.
+
+        Yields:
+            Number of the fused image, and (h, W - N + 1) in scratch memory, -0.25 to 0.25.
+        """
+        references = [self._local(source, rows, str(index)) for index, source in enumerate(sources)]
+        for number, image in enumerate(fused):
+            local = self._local(image, rows, "fused")
+            for reference in references:
+                yield number, self._quarter(reference, local)
+
+    def _local(self, image: Image, rows: slice, role: str) -> Local:
+        seen = as_float(image[self._window.rows(rows)] if self._window else image, f"ssim {role}")
+        shape = rows.stop - rows.start, self.shape[1]
+        mean = self._means(seen, scratch(f"ssim mean of {role}", shape))
+        power = self._means_of_products(seen, seen, scratch(f"ssim power of {role}", shape))
+        squared = scratch(f"ssim square of {role}", shape)
+        cv2.multiply(mean, mean, dst=squared)
+        cv2.addWeighted(power, self._unbiased, squared, -self._unbiased, self._half_c2, dst=power)
+        squared += self._half_c1
+        return Local(seen, mean, squared, power)
+
+    def _means(self, seen: Grey, out: Grey) -> Grey:
+        if self._window:
+            return self._window.means(seen, out)
+        out[...] = seen.mean()
+        return out
+
+    def _means_of_products(self, first: Grey, second: Grey, out: Grey) -> Grey:
+        product = scratch("ssim product", first.shape)
+        cv2.multiply(first, second, dst=product)
+        return self._means(product, out)
+
+    def _quarter(self, first: Local, second: Local) -> Grey:
+        """(mu1 mu2 + c1/2) (cov + c2/2) / ((mu1^2 + mu2^2 + c1) (var1 + var2 + c2))."""
+        shape = first.mean.shape
+        value = scratch("ssim value", shape)
+        cv2.multiply(first.mean, second.mean, dst=value)
+        other = self._means_of_products(first.seen, second.seen, scratch("ssim other", shape))
+        cv2.addWeighted(other, self._unbiased, value, -self._unbiased, self._half_c2, dst=other)
+        value += self._half_c1
+        cv2.multiply(value, other, dst=value)
+        cv2.divide(value, cv2.add(first.mean_power, second.mean_power, dst=other), dst=value)
+        cv2.divide(value, cv2.add(first.power, second.power, dst=other), dst=value)
+        return value
 
 
-def ssim_map(first: SsimMoments, second: SsimMoments, data_range: float = 255.0) -> Grey:
-    """SSIM at every window position, (H - n + 1, W - n + 1), -1 to 1."""
-    c1, c2 = (K1 * data_range) ** 2, (K2 * data_range) ** 2
-    product = first.mean * second.mean
-    # In place, for at this size fresh memory costs more than arithmetic:
-    # (2 mu1 mu2 + c1) (2 cov + c2) / ((mu1^2 + mu2^2 + c1) (var1 + var2 + c2)).
-    covariance = first.blur(first.image * second.image)
-    covariance -= product
-    covariance = first.unbiased(covariance)
-    covariance *= 2.0
-    covariance += c2
-    product *= 2.0
-    product += c1
-    product *= covariance
-    power = np.add(first.mean_squared, second.mean_squared, out=covariance)
-    power += c1
-    product /= power
-    variance = np.add(first.variance, second.variance, out=power)
-    variance += c2
-    product /= variance
-    return product
+class Similarity:
+    """SSIM of fused images with two sources.
 
+    Args:
+        sources: (H, W) uint8 each.
+        variant: window, data range, sum or mean.
+    """
 
-def ssim(first: SsimMoments, second: SsimMoments, variant: SsimVariant) -> float:
-    """Mean SSIM of two images."""
-    return float(ssim_map(first, second, variant.data_range).mean())
+    def __init__(self, sources: Sequence[Image], variant: SsimVariant) -> None:
+        self._sources, self._variant = sources, variant
+        self._comparison = Comparison(variant, sources[0].shape)
+
+    def jobs(self, fused: Sequence[Image]) -> list[Callable[[], Grey]]:
+        """Jobs whose results, in their order, `values` takes."""
+        return [partial(self._sums, fused, runs) for runs in parts(strips(self._comparison.shape))]
+
+    def _sums(self, fused: Sequence[Image], runs: Sequence[slice]) -> Grey:
+        sums = np.zeros((len(runs), len(fused)))
+        for of_rows, rows in zip(sums, runs, strict=True):
+            for number, quarter in self._comparison.maps(self._sources, fused, rows):
+                of_rows[number] += 4.0 * quarter.sum()
+        return sums
+
+    def values(self, results: Sequence[Grey]) -> list[float]:
+        """SSIM of each fused image, the sum or mean over the sources."""
+        count = math.prod(self._comparison.shape) * (len(self._sources) if self._variant.mean else 1)
+        return [float(of_image) / count for of_image in total(results)]

@@ -3,132 +3,261 @@
 This is what tables of this field print as VIF, summed over the two sources. The window of scale 1 to 4 is a Gaussian
 of 17, 9, 5, 3 pixels with sigma N/5, applied without padding; before scales 2 to 4 the images are blurred with that
 scale's window and every second pixel is kept. The noise variance of 2 is in squared grey levels: images are 0..255.
+
+With the gain g = cov / (var_r + 1e-10), the residual var_d - g cov and the noise n, the information kept at a window is
+ln(1 + g^2 var_r / (residual + n)). As cov^2 <= var_r var_d, the residual is never negative and this is
+ln(p / (p - e)) with p = var_d + n and e = g^2 var_r, which differs from g cov by 1e-10 / var_r of it. So the product
+over many windows needs one logarithm, and little is left that depends on both images.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import partial
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Grey = NDArray[np.float64]
+from fusion_ros.metrics.parallel import in_parallel, parts
+from fusion_ros.metrics.scratch import scratch
+from fusion_ros.metrics.windows import SlidingWindow, as_float, strips, total
 
-WINDOWS = (17, 9, 5, 3)
+Grey = NDArray[np.float64]
+Image = NDArray[np.uint8] | Grey
+
+WINDOWS = tuple(
+    SlidingWindow(np.asarray(cv2.getGaussianKernel(n, n / 5.0, cv2.CV_64F), np.float64).ravel()) for n in (17, 9, 5, 3)
+)
 NOISE_VARIANCE = 2.0
 EPSILON = 1e-10
 # Of a reference without any variance there is nothing to lose.
 VIF_OF_CONSTANT_REFERENCE = 1.0
-
-
-def _gaussian(image: Grey, size: int) -> Grey:
-    """Blur (H, W) without padding: (H - size + 1, W - size + 1)."""
-    window = cv2.getGaussianKernel(size, size / 5.0, cv2.CV_64F)
-    blurred = cv2.sepFilter2D(image, cv2.CV_64F, window, window)
-    margin = size // 2
-    return np.asarray(blurred[margin : image.shape[0] - margin, margin : image.shape[1] - margin])
+# Factors that clipped products leave reach 1e15: so many of them can be multiplied.
+_CLIPPED_ROWS = 16
 
 
 @dataclass(frozen=True)
 class Scale:
-    """One image at one scale.
+    """An image at one scale.
 
     Attributes:
-        image: (H_s, W_s), the image at this scale.
-        mean: (H_s - N + 1, W_s - N + 1), local means.
-        variance: same shape, local variances, 0 or more.
-        window: N.
+        image: (H, W) uint8 or float64, the image at this scale.
+        window: of N pixels.
         clip: products of grey levels are clipped here (infinity but for the saturating variant).
     """
 
-    image: Grey
-    mean: Grey
-    variance: Grey
-    window: int
-    clip: float
+    image: Image
+    window: SlidingWindow
+    clip: float = math.inf
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Windows down and across, (H - N + 1, W - N + 1)."""
+        return self.window.valid(self.image.shape)
+
+    def means_of_products(self, first: Grey, second: Grey, role: str) -> Grey:
+        """Local means of products of grey levels, in scratch memory."""
+        product = scratch("vif product", first.shape)
+        cv2.multiply(first, second, dst=product)
+        if self.clip < math.inf:
+            np.minimum(product, self.clip, out=product)
+        shape = first.shape[0] - self.window.size + 1, self.shape[1]
+        return self.window.means(product, scratch(f"vif {role}", shape))
 
 
-class VifPyramid:
-    """Local means and variances of one image at every scale, computed once for all comparisons it takes part in.
+class Local:
+    """Moments of an image in some rows of windows, in scratch memory.
 
     Args:
-        image: (H, W) float64, 0 to 255. Scales whose window does not fit are left out.
+        scale: the image.
+        rows: of windows.
+        role: a name of its own for the scratch memory.
+
+    Attributes:
+        seen: (h + N - 1, W), the pixels under the windows.
+        mean: (h, W - N + 1), local means.
+        power: same shape, local variances plus the noise variance.
+    """
+
+    def __init__(self, scale: Scale, rows: slice, role: str) -> None:
+        self.seen = as_float(scale.image[scale.window.rows(rows)], f"vif {role}")
+        shape = rows.stop - rows.start, scale.shape[1]
+        self.mean = scale.window.means(self.seen, scratch(f"vif mean of {role}", shape))
+        power = scale.means_of_products(self.seen, self.seen, f"power of {role}")
+        squared = scratch("vif square", shape)
+        cv2.multiply(self.mean, self.mean, dst=squared)
+        # Rounding leaves dust where there is no variance; whole grey levels have 5e-5 at least where there is any.
+        cv2.addWeighted(power, 1.0, squared, -1.0, NOISE_VARIANCE - EPSILON, dst=power)
+        self.power = np.maximum(power, NOISE_VARIANCE, out=power)
+
+
+class Reference:
+    """A source in some rows of windows.
+
+    Args:
+        scale, rows, role: see `Local`.
+
+    Attributes:
+        local: its moments.
+        gain: (h, w), var / (var + 1e-10)^2: times the squared covariance, what the source explains of the variance.
+        there: information in the source, in nats.
+    """
+
+    def __init__(self, scale: Scale, rows: slice, role: str) -> None:
+        self.local = Local(scale, rows, role)
+        power = self.local.power
+        variance = np.subtract(power, NOISE_VARIANCE, out=scratch("vif square", power.shape))
+        gain = np.add(variance, EPSILON, out=scratch(f"vif gain of {role}", power.shape))
+        cv2.multiply(gain, gain, dst=gain)
+        cv2.divide(variance, gain, dst=gain)
+        self.gain = gain
+        self.there = _sum_of_logarithms(np.multiply.reduce(power, axis=0) * NOISE_VARIANCE ** -len(power))
+
+
+def pyramid(
+    image: NDArray[np.uint8], saturating: bool = False, windows: Sequence[SlidingWindow] = WINDOWS
+) -> list[Scale]:
+    """The image at each scale whose window fits into it.
+
+    Args:
+        image: (H, W) uint8.
         saturating: clip squares and products at 255 at the finest scale, as 8-bit arithmetic did in one toolkit.
+        windows: of the scales, all four or the first of them.
+    """
+    scales: list[Scale] = []
+    at_scale: Image = image
+    for level, window in enumerate(windows):
+        if level and window.fits(at_scale.shape):
+            at_scale = _halved(at_scale, window)
+        if not window.fits(at_scale.shape):
+            break
+        scales.append(Scale(at_scale, window, 255.0 if saturating and level == 0 else math.inf))
+    return scales
+
+
+def _halved(image: Image, window: SlidingWindow) -> Grey:
+    half = np.empty(window.valid(image.shape, step=2))
+    for rows in strips(half.shape):
+        window.means(as_float(image[window.rows(rows, step=2)], "vif halved"), half[rows], step=2)
+    return half
+
+
+def _sum_of_logarithms(products: Grey) -> float:
+    return float(np.log(products).sum())
+
+
+def _pairs(
+    sources: Sequence[Scale], fused: Sequence[Scale], rows: slice
+) -> Iterator[tuple[int, int, Local, Reference]]:
+    """Every fused image with every source, in some rows of windows, after their numbers."""
+    references = [Reference(source, rows, str(index)) for index, source in enumerate(sources)]
+    for image, scale in enumerate(fused):
+        local = Local(scale, rows, "fused")
+        for index, reference in enumerate(references):
+            yield image, index, local, reference
+
+
+def information(sources: Sequence[Scale], fused: Sequence[Scale], rows: slice) -> Grey:
+    """Information in nats that each fused image keeps of each source, and that was there, in some rows of windows.
+
+    Args:
+        sources: at one scale.
+        fused: at the same scale.
+        rows: one of `strips`.
+
+    Returns:
+        (fused images, sources, 2): kept and there, sums over the windows.
+    """
+    found = np.empty((len(fused), len(sources), 2))
+    for image, index, local, reference in _pairs(sources, fused, rows):
+        scale = fused[image]
+        if scale.clip < math.inf:
+            factors = _clipped_factors(scale, local, reference)
+            parts = range(0, len(factors), _CLIPPED_ROWS)
+            kept = sum(_sum_of_logarithms(np.multiply.reduce(factors[i : i + _CLIPPED_ROWS], axis=0)) for i in parts)
+        else:
+            products = np.multiply.reduce(local.power, axis=0)
+            products /= np.multiply.reduce(_unexplained(scale, local, reference), axis=0)
+            kept = _sum_of_logarithms(products)
+        found[image, index] = kept, reference.there
+    return found
+
+
+def information_maps(
+    sources: Sequence[Scale], fused: Sequence[Scale], rows: slice
+) -> Iterator[tuple[int, int, Grey, Grey]]:
+    """As `information` at every window: number of fused image and source, kept, there. Not for clipped products."""
+    for image, index, local, reference in _pairs(sources, fused, rows):
+        kept = np.log(local.power / _unexplained(fused[image], local, reference))
+        yield image, index, kept, np.log(reference.local.power / NOISE_VARIANCE)
+
+
+def _covariance(scale: Scale, local: Local, reference: Reference) -> Grey:
+    """Local covariances in scratch memory, 0 for negative ones: a negative gain explains nothing."""
+    covariance = scale.means_of_products(reference.local.seen, local.seen, "covariance")
+    means = scratch("vif square", covariance.shape)
+    cv2.multiply(reference.local.mean, local.mean, dst=means)
+    cv2.subtract(covariance, means, dst=covariance)
+    return np.maximum(covariance, 0.0, out=covariance)
+
+
+def _unexplained(scale: Scale, local: Local, reference: Reference) -> Grey:
+    """What the source does not explain of the fused image's power, noise included: p - e."""
+    explained = _covariance(scale, local, reference)
+    cv2.multiply(explained, explained, dst=explained)
+    cv2.multiply(explained, reference.gain, dst=explained)
+    cv2.subtract(local.power, explained, dst=explained)
+    return explained
+
+
+def _clipped_factors(scale: Scale, local: Local, reference: Reference) -> Grey:
+    """1 + g^2 var_r / (residual + noise) of clipped products, whose covariance is not bound by their variances."""
+    covariance = _covariance(scale, local, reference)
+    there, shown = reference.local.power - NOISE_VARIANCE, local.power - NOISE_VARIANCE
+    gain = covariance / (there + EPSILON)
+    gain[(there < EPSILON) | (shown < EPSILON)] = 0.0
+    residual = np.maximum(shown - gain * covariance, EPSILON)
+    return np.asarray(1.0 + gain * gain * there / (residual + NOISE_VARIANCE))
+
+
+class Fidelity:
+    """VIF of fused images against two sources.
+
+    A source that is constant, or smaller than the finest window (17 pixels), counts `VIF_OF_CONSTANT_REFERENCE`.
+
+    Args:
+        sources: (H, W) uint8 each.
+        saturating: see `pyramid`.
     """
 
-    def __init__(self, image: Grey, saturating: bool = False) -> None:
-        self.scales: list[Scale] = []
-        for level, window in enumerate(WINDOWS):
-            if level and min(image.shape) >= window:
-                image = np.ascontiguousarray(_gaussian(image, window)[::2, ::2])
-            if min(image.shape) < window:
-                break
-            clip = 255.0 if saturating and level == 0 else np.inf
-            mean = _gaussian(image, window)
-            variance = _gaussian(_product(image, image, clip), window)
-            variance -= mean * mean
-            np.maximum(variance, 0.0, out=variance)
-            self.scales.append(Scale(image, mean, variance, window, clip))
+    def __init__(self, sources: Sequence[NDArray[np.uint8]], saturating: bool = False) -> None:
+        self._saturating = saturating
+        self.sources = in_parallel([partial(pyramid, source, saturating) for source in sources])
 
-    @cached_property
-    def information(self) -> float:
-        """Information in the image as a reference, in nats."""
-        return sum(_sum_of_logarithms(there) for there in self.information_factors())
+    def jobs(self, fused: Sequence[NDArray[np.uint8]]) -> list[Callable[[], Grey]]:
+        """Jobs whose results, in their order, `values` takes."""
+        finest = [pyramid(image, self._saturating, WINDOWS[:1]) for image in fused]
+        runs = parts(strips(finest[0][0].shape)) if finest[0] else []
+        return [partial(self._at_others, fused), *(partial(self._at_scale, 0, finest, run) for run in runs)]
 
-    def information_factors(self) -> list[Grey]:
-        """For every scale 1 + var / noise at each window position; its logarithm is the information there."""
-        factors = []
-        for scale in self.scales:
-            there = np.where(scale.variance < EPSILON, 0.0, scale.variance)
-            there *= 1.0 / NOISE_VARIANCE
-            there += 1.0
-            factors.append(there)
-        return factors
+    def _at_others(self, fused: Sequence[NDArray[np.uint8]]) -> Grey:
+        pyramids = [pyramid(image, self._saturating) for image in fused]
+        levels = range(1, len(pyramids[0]))
+        found = [self._at_scale(level, pyramids, strips(pyramids[0][level].shape)) for level in levels]
+        return np.concatenate([np.zeros((0, len(fused), len(self.sources), 2)), *found])
+
+    def _at_scale(self, level: int, pyramids: Sequence[Sequence[Scale]], runs: Sequence[slice]) -> Grey:
+        sources, fused = ([scales[level] for scales in of] for of in (self.sources, pyramids))
+        return np.array([information(sources, fused, rows) for rows in runs])
+
+    def values(self, results: Sequence[Grey]) -> list[float]:
+        """VIF of each fused image, summed over the sources: 2 when all three are identical; can exceed 2."""
+        return [sum(fidelity(float(kept), float(there)) for kept, there in of_image) for of_image in total(results)]
 
 
-def _product(first: Grey, second: Grey, clip: float) -> Grey:
-    product = first * second
-    return np.minimum(product, clip, out=product) if clip < np.inf else product
-
-
-def _sum_of_logarithms(factors: Grey) -> float:
-    """Sum of ln over all elements, one logarithm for eight rows: each factor is below 1e5, so their product is safe."""
-    whole = len(factors) // 8 * 8
-    products = np.multiply.reduce(factors[:whole].reshape(8, whole // 8, factors.shape[1]), axis=0)
-    return float(np.log(products).sum() + np.log(factors[whole:]).sum())
-
-
-def kept_factors(reference: VifPyramid, distorted: VifPyramid) -> list[Grey]:
-    """For every scale 1 + g^2 var / (var_v + noise) at each window position; its logarithm is the information kept."""
-    factors = []
-    for ref, dist in zip(reference.scales, distorted.scales, strict=True):
-        covariance = _gaussian(_product(ref.image, dist.image, ref.clip), ref.window)
-        gain = ref.mean * dist.mean
-        covariance -= gain
-        np.add(ref.variance, EPSILON, out=gain)
-        np.divide(covariance, gain, out=gain)
-        # A gain that is negative, or has nothing to act on, explains nothing: g = 0 leaves a factor of 1 whatever the
-        # residual, so the residual need not be set apart for it.
-        gain[(gain < 0) | (ref.variance < EPSILON) | (dist.variance < EPSILON)] = 0.0
-        covariance *= gain
-        residual = np.subtract(dist.variance, covariance, out=covariance)
-        np.maximum(residual, EPSILON, out=residual)
-        residual += NOISE_VARIANCE
-        gain *= gain
-        gain *= ref.variance
-        gain /= residual
-        gain += 1.0
-        factors.append(gain)
-    return factors
-
-
-def vif(reference: VifPyramid, distorted: VifPyramid) -> float:
-    """VIFp of a distorted image against its reference: 1 when identical, can exceed 1.
-
-    A reference that is constant, or smaller than the finest window (17 pixels), gives `VIF_OF_CONSTANT_REFERENCE`.
-    """
-    if reference.information <= EPSILON:
-        return VIF_OF_CONSTANT_REFERENCE
-    return sum(_sum_of_logarithms(kept) for kept in kept_factors(reference, distorted)) / reference.information
+def fidelity(kept: float, there: float) -> float:
+    """VIFp of the information kept over all scales and windows, and there was: 1 when identical, can exceed 1."""
+    return kept / there if there > EPSILON else VIF_OF_CONSTANT_REFERENCE
