@@ -27,6 +27,12 @@ def shared_files():
     return files
 
 
+def requirements(name):
+    """List what a file of requirements/ asks for."""
+    lines = (line.partition("#")[0].strip() for line in (ROOT / "requirements" / name).read_text().splitlines())
+    return [line for line in lines if line]
+
+
 def package_files():
     """List the package's files that are not modules (templates, styles), relative to the package."""
     folder = ROOT / PACKAGE
@@ -48,6 +54,7 @@ setup(
     data_files=shared_files(),
     python_requires=">=3.10",
     install_requires=["setuptools"],
+    extras_require={"fleet": requirements("fleet.txt")},
     zip_safe=False,
     entry_points={
         "console_scripts": [

@@ -30,7 +30,7 @@ ROSDEP_KEYS = {
     "ultralytics": "python3-ultralytics-pip",
     "yaml": "python3-yaml",
 }
-WITHOUT_KEY = {"accelerate", "av", "onnx", "onnxscript", "rosbags", "safetensors", "timm", "torchmetrics"}
+WITHOUT_KEY = {"accelerate", "av", "fsspec", "onnx", "onnxscript", "rosbags", "safetensors", "timm", "torchmetrics"}
 # Used where present, and never required: NVIDIA's own installation, and what spreads an evaluation over machines.
 OPTIONAL = {"ray", "tensorrt"}
 

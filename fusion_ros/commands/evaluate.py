@@ -8,11 +8,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from fusion_ros.configuration import configure, settings_of
 from fusion_ros.errors import JobError
 from fusion_ros.evaluation.config import EvaluationConfig
+from fusion_ros.evaluation.engine import EngineConfig
+from fusion_ros.evaluation.live_config import LiveConfig
+
+ConfigT = TypeVar("ConfigT")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,11 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "inputs",
         metavar="INPUT",
         nargs="*",
-        type=Path,
-        help="rosbag2 folders, .mcap or .db3 files, folders with vi/ and ir/, or two videos (RGB, thermal)",
+        help="rosbag2 folders, .mcap or .db3 files, folders with vi/ and ir/, or two videos (RGB, thermal); paths or "
+        "URLs that fsspec understands (s3://bucket/drive.mcap)",
     )
-    parser.add_argument("--out", type=Path, default=Path("out/evaluation"), metavar="DIR", help="(%(default)s)")
-    for found in settings_of(EvaluationConfig):
+    parser.add_argument("--out", default="out/evaluation", metavar="DIR", help="(%(default)s)")
+    for found in (*settings_of(EvaluationConfig), *settings_of(EngineConfig), *settings_of(LiveConfig)):
         option = "--" + found.name.replace("_", "-")
         kind = type(found.default)
         allowed = "" if found.allowed == "text" else f"; {found.allowed}"
@@ -41,6 +45,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--gate", type=Path, metavar="FILE", help="YAML with limits; exit code 1 where one is not kept (for CI)"
     )
+    parser.add_argument(
+        "--live",
+        action="store_true",
+        help="replay the recording through the running nodes and score what they publish (`auto` unless --modes says "
+        "otherwise): adds latency, drops and mode switches",
+    )
     parser.add_argument("--resume", action="store_true", help="continue an interrupted run in DIR where it stopped")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON, and no progress")
 
@@ -54,15 +64,15 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from fusion_ros.evaluation.run import evaluate
 
-    names = [found.name for found in settings_of(EvaluationConfig)]
-    given = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
-    config = configure(EvaluationConfig, given)
+    config, engine = _configured(EvaluationConfig, arguments), _configured(EngineConfig, arguments)
     try:
         with _progress(quiet=arguments.json) as progress:
             summary = evaluate(
                 arguments.inputs,
                 arguments.out,
                 config,
+                engine=engine,
+                live=_configured(LiveConfig, arguments) if arguments.live else None,
                 labels=arguments.labels,
                 gate=arguments.gate,
                 resume=arguments.resume,
@@ -77,17 +87,22 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({"out": str(arguments.out), **summary}, allow_nan=False))
     else:
-        _print_summary(summary, arguments.out)
+        _print_summary(summary, Path(arguments.out))
     broken = [f"{v['limit']} (found {v['value']})" for v in summary.get("gate", []) if not v["kept"]]
     if broken:
         raise JobError(f"{len(broken)} of {len(summary['gate'])} limits are not kept: {'; '.join(broken)}")
     return 0
 
 
+def _configured(kind: type[ConfigT], arguments: argparse.Namespace) -> ConfigT:
+    names = [found.name for found in settings_of(kind)]
+    return configure(kind, {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None})
+
+
 def _print_summary(summary: dict[str, Any], out: Path) -> None:
     from fusion_ros.metrics import METRICS
 
-    for note in (*summary["lost"], *summary["unusable"]):
+    for note in (*summary["lost"], *summary["unusable"], *summary["notes"]):
         print(f"note: {note}", file=sys.stderr)
     for mode, facts in summary["modes"].items():
         for reason, count in facts["stood_in"].items():
@@ -98,9 +113,22 @@ def _print_summary(summary: dict[str, Any], out: Path) -> None:
         print(f"{mode:{width}}" + "".join(f"{facts['mean'].get(name, float('nan')):8.3f}" for name in METRICS))
     if "perception" in summary:
         _print_perception(summary["perception"], width)
+    for mode, facts in summary.get("live", {}).items():
+        _print_live(mode, facts)
     conditions = ", ".join(f"{name} {count}" for name, count in summary["conditions"].items() if count)
     print(f"{summary['frames']} frames ({conditions}), profile {summary['profile']}. Open the report in a browser:")
     print(f"  {(out / 'report.html').resolve()}")
+
+
+def _print_live(mode: str, facts: dict[str, Any]) -> None:
+    drops = ", ".join(f"{node} {why} {n}" for node, reasons in facts["dropped"].items() for why, n in reasons.items())
+    latency = facts["latency_ms"]
+    times = f"latency {latency['median']:.0f} ms (95 %: {latency['p95']:.0f})" if latency else "latency unknown"
+    agreement = facts["agreement"]
+    print(
+        f"{mode}, live: {facts['fused']} of {facts['pairs']} pairs fused; {times}; dropped: {drops or 'none'}; "
+        f"{len(facts['switches'])} mode switches; {agreement['identical']} of {agreement['frames']} images as offline"
+    )
 
 
 def _print_perception(perception: dict[str, Any], width: int) -> None:

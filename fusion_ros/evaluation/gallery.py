@@ -5,13 +5,18 @@ from __future__ import annotations
 import bisect
 import hashlib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from fusion_ros.evaluation.config import EvaluationConfig
+from fusion_ros.evaluation.contenders import BASELINES
+from fusion_ros.evaluation.frames_file import FramesTable
+from fusion_ros.evaluation.scores import lower_is_better
 
 _QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 90]
 
@@ -32,10 +37,13 @@ class Gallery:
         count: how many of each.
         modes: labels of the modes whose frames are kept.
         downwards: whether a smaller score is the better one.
+
+    Attributes:
+        folder: where the pictures lie.
     """
 
     def __init__(self, folder: Path, count: int, modes: Iterable[str], downwards: bool) -> None:
-        self._folder = folder
+        self.folder = folder
         self._count = count
         self._low: dict[str, list[Chosen]] = {mode: [] for mode in modes}
         self._high: dict[str, list[Chosen]] = {mode: [] for mode in self._low}
@@ -61,6 +69,18 @@ class Gallery:
                         self._write(key, part, images[part])
                 for gone in left:
                     self._remove(mode, gone)
+
+    def keep_only_chosen(self) -> None:
+        """Remove the pictures of frames that have not been chosen; parts of a run have chosen more than the whole."""
+        kept = {
+            self._path(key, part)
+            for mode in self._low
+            for key in {one.key for one in (*self._low[mode], *self._high[mode])}
+            for part in (mode, "/rgb", "/thermal")
+        }
+        for path in self.folder.glob("*.jpg"):
+            if path not in kept:
+                path.unlink()
 
     def worst(self, mode: str) -> list[Chosen]:
         """The worst frames, the worst first."""
@@ -99,11 +119,24 @@ class Gallery:
     def _write(self, key: str, part: str, image: NDArray[np.uint8]) -> None:
         path = self._path(key, part)
         if not path.exists():
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(parents=True, exist_ok=True)
             path.write_bytes(cv2.imencode(".jpg", image, _QUALITY)[1].tobytes())
 
     def _path(self, key: str, part: str) -> Path:
         # Labels may hold paths of weights, keys any file name: the digest keeps names apart and short.
         digest = hashlib.sha256(f"{key}\0{part}".encode()).hexdigest()[:12]
         plain = "".join(letter if letter.isalnum() else "_" for letter in f"{key}_{part}")[-60:]
-        return self._folder / f"{plain}_{digest}.jpg"
+        return self.folder / f"{plain}_{digest}.jpg"
+
+
+def gallery_of(config: EvaluationConfig, modes: Sequence[str], folder: Path) -> Gallery:
+    """A gallery of every mode that is no baseline, by the score that is asked for."""
+    shown = [mode for mode in modes if mode not in BASELINES]
+    return Gallery(folder, config.pictures, shown, lower_is_better(config.pictures_by))
+
+
+def offer_again(gallery: Gallery, table: FramesTable, score: str) -> None:
+    """Offer frames whose pictures are there already."""
+    columns = {mode: table.column(mode, score) for mode in table.modes}
+    for index, frame in enumerate(table.frames):
+        gallery.offer(frame.key, {mode: float(column[index]) for mode, column in columns.items()})

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from fusion_ros.types import Detections
 
 FILE = "perception.jsonl"
 # The precision-recall curve wants unsure boxes as well; COCO counts a hundred a picture.
-_CONFIDENCE, _MOST_BOXES = 0.01, 100
+CONFIDENCE, _MOST_BOXES = 0.01, 100
 
 
 @dataclass(frozen=True)
@@ -46,25 +47,41 @@ class FramePerception:
     unknown: Sequence[str] = ()
 
 
+class PerceptionModels:
+    """The detector and the segmenter, loaded when they are first asked for.
+
+    Args:
+        device: where the two run.
+    """
+
+    def __init__(self, device: str) -> None:
+        self._device = device
+
+    @cached_property
+    def detector(self) -> Detector:
+        """The shipped detector, with unsure boxes."""
+        return Detector(DetectorConfig(device=self._device, confidence=CONFIDENCE, max_detections=_MOST_BOXES))
+
+    @cached_property
+    def segmenter(self) -> Segmenter:
+        """The shipped segmenter."""
+        return Segmenter(SegmenterConfig(device=self._device))
+
+
 class PerceptionScorer:
     """Runs detector and segmenter where there are labels for them, and writes what they find to a file.
 
     Args:
         labels: the truth.
         path: file to append to, a line a frame.
-        device: where the two run.
+        models: detector and segmenter.
     """
 
-    def __init__(self, labels: Labels, path: Path, device: str) -> None:
+    def __init__(self, labels: Labels, path: Path, models: PerceptionModels) -> None:
         self._labels = labels
         self._path = path
-        self._detector: Detector | None = None
-        self._segmenter: Segmenter | None = None
-        if labels.box_classes:
-            config = DetectorConfig(device=device, confidence=_CONFIDENCE, max_detections=_MOST_BOXES)
-            self._detector = Detector(config)
-        if labels.mask_classes:
-            self._segmenter = Segmenter(SegmenterConfig(device=device))
+        self._detector = models.detector if labels.box_classes else None
+        self._segmenter = models.segmenter if labels.mask_classes else None
 
     def weights(self) -> dict[str, Path]:
         """File of the detector and of the segmenter, where they run."""

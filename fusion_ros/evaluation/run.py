@@ -11,23 +11,25 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from fusion_ros.bags.locations import is_url, shown
 from fusion_ros.configuration import values_of
 from fusion_ros.errors import InputError
 from fusion_ros.evaluation import frames_file, tables
 from fusion_ros.evaluation import perception as perception_file
 from fusion_ros.evaluation.config import EvaluationConfig
-from fusion_ros.evaluation.contenders import BASELINES, Contenders, parse_modes
-from fusion_ros.evaluation.fingerprint import changes, fingerprint
+from fusion_ros.evaluation.contenders import ModeSpec, parse_modes
+from fusion_ros.evaluation.engine import LOCAL, Engine, EngineConfig
+from fusion_ros.evaluation.engines import open_engine
+from fusion_ros.evaluation.fingerprint import changes
 from fusion_ros.evaluation.frames_file import FramesTable
-from fusion_ros.evaluation.gallery import Gallery
+from fusion_ros.evaluation.gallery import Gallery, gallery_of, offer_again
 from fusion_ros.evaluation.gate import check, read_gate
+from fusion_ros.evaluation.live_config import LIVE, LiveConfig
 from fusion_ros.evaluation.page import evaluation_page
-from fusion_ros.evaluation.perception import FramePerception, PerceptionScorer
-from fusion_ros.evaluation.scores import lower_is_better
-from fusion_ros.evaluation.scoring_pass import Progress, ScoringPass
-from fusion_ros.evaluation.several_labels import labels_of
+from fusion_ros.evaluation.perception import FramePerception
+from fusion_ros.evaluation.scoring_pass import Progress
+from fusion_ros.evaluation.shard_store import SHARDS
 from fusion_ros.evaluation.simulated_drives import simulated_drives
-from fusion_ros.evaluation.sources import Source, open_source
 from fusion_ros.evaluation.summary import summarise
 from fusion_ros.fusion.fallback import ModelLoader
 from fusion_ros.report.page import write_page
@@ -40,10 +42,12 @@ _OURS = (FRAMES, PART, SETTINGS, SUMMARY, REPORT, MARKDOWN, LATEX, perception_fi
 
 
 def evaluate(
-    inputs: Sequence[Path],
-    out: Path,
+    inputs: Sequence[str | Path],
+    out: str | Path,
     config: EvaluationConfig | None = None,
     *,
+    engine: EngineConfig | None = None,
+    live: LiveConfig | None = None,
     labels: str = "",
     gate: Path | None = None,
     resume: bool = False,
@@ -56,13 +60,15 @@ def evaluate(
     it had not been interrupted, times aside.
 
     Args:
-        inputs: see `open_source`.
+        inputs: see `open_source`; URLs that fsspec understands are fetched first.
         out: folder to write to; results of an earlier evaluation in it are replaced.
         config: what and how.
+        engine: who does the work; the numbers do not depend on it.
+        live: replay the recording through the running nodes, and score what they publish; None for without them.
         labels: a COCO file, or `bag` for the ground truth of the recording; empty for none.
         gate: file with limits (`read_gate`); whether they are kept is in the summary under `gate`.
         resume: continue the run in `out`.
-        progress: called with pairs done and in all, None where that is not known.
+        progress: called with pairs (with `ray`: shards) done and in all, None where that is not known.
         loader: takes the place of `fusion_ros.fusion.load_model`.
 
     Returns:
@@ -73,42 +79,43 @@ def evaluate(
             settings.
     """
     config = config or EvaluationConfig()
-    specs = parse_modes(config.modes)
+    specs = parse_modes(config.modes) if live is None else _live_modes(config.modes, engine)
     modes = [spec.label for spec in specs]
     limits = read_gate(gate, modes) if gate is not None else []
+    if is_url(out):
+        raise InputError(f"--out {shown(out)}: results are written to a folder of this machine; copy them from there")
+    out = Path(out)
     with ExitStack() as stack:
         stack.enter_context(_writable(out))
-        inputs = [*inputs, *simulated_drives(out / SIMULATED, config.seeds)]
-        source = stack.enter_context(closing(open_source(inputs, config)))
-        truth = stack.enter_context(closing(labels_of(labels, inputs, source))) if labels else None
-        contenders = Contenders(specs, config, loader)
-        perception = PerceptionScorer(truth, out / perception_file.FILE, config.device) if truth else None
-        settings: dict[str, Any] = {"inputs": [str(path) for path in inputs], "modes": modes, "labels": labels} | {
-            name: value for name, value in values_of(config).items() if name != "modes"
-        }
-        settings[WEIGHTS] = fingerprint(contenders.weights() | (perception.weights() if perception else {}))
+        places = [os.fspath(path) for path in (*inputs, *simulated_drives(out / SIMULATED, config.seeds))]
+        scoring = stack.enter_context(
+            closing(open_engine(engine or EngineConfig(), places, config, specs, labels, out, loader, live))
+        )
+        settings: dict[str, Any] = {"inputs": [shown(place) for place in places], "modes": modes, "labels": labels}
+        settings |= {name: value for name, value in values_of(config).items() if name != "modes"}
+        settings |= scoring.settings()
+        settings[WEIGHTS] = dict(scoring.weights())
         # Only now: what cannot run must not cost the results of an earlier run.
         done = _resume(out, settings, modes) if resume else _begin(out, settings)
-        shown = [mode for mode in modes if mode not in BASELINES]
-        gallery = Gallery(out / PICTURES, config.pictures, shown, lower_is_better(config.pictures_by))
+        gallery = gallery_of(config, modes, out / PICTURES)
         if not (out / FRAMES).exists():
             if done:
-                _offer_again(gallery, frames_file.read_frames(out / PART), config)
-            perception_file.keep_lines_of(out / perception_file.FILE, done)
-            scoring = ScoringPass(contenders, config, out / PART, gallery, perception)
-            unusable = scoring.run(source, done, progress).sentences
-            if not frames_file.read_frames(out / PART).frames:
-                raise InputError(f"{source.description}: no pair could be evaluated ({'; '.join(unusable)})")
+                offer_again(gallery, frames_file.read_frames(out / PART), config.pictures_by)
+            unusable = scoring.score(out / PART, done, gallery, progress)
+            table = frames_file.read_frames(out / PART)
+            if not table.frames:
+                raise InputError(f"{scoring.description}: no pair could be evaluated ({'; '.join(unusable)})")
             os.replace(out / PART, out / FRAMES)
+            scoring.finish()
         else:
             unusable = _notes_of_before(out)
-            _offer_again(gallery, frames_file.read_frames(out / FRAMES), config)
-        table = frames_file.read_frames(out / FRAMES)
-        summary = _summary(source, contenders, settings, config, table, unusable)
+            table = frames_file.read_frames(out / FRAMES)
+            offer_again(gallery, table, config.pictures_by)
+        summary = _summary(scoring, settings, config, table, unusable) | dict(scoring.extra())
         found: list[FramePerception] = []
-        if perception is not None:
+        if scoring.labelled:
             found = perception_file.read_perception(out / perception_file.FILE)
-            summary["perception"] = _perception_summary(perception, found, table)
+            summary["perception"] = _perception_summary(scoring, found, table)
         if limits:
             verdicts = check(limits, summary)
             summary["gate"] = [{"limit": str(v.limit), "value": v.value, "kept": v.kept} for v in verdicts]
@@ -116,10 +123,12 @@ def evaluate(
     return summary
 
 
-def _offer_again(gallery: Gallery, table: FramesTable, config: EvaluationConfig) -> None:
-    columns = {mode: table.column(mode, config.pictures_by) for mode in table.modes}
-    for index, frame in enumerate(table.frames):
-        gallery.offer(frame.key, {mode: float(column[index]) for mode, column in columns.items()})
+def _live_modes(modes: str, engine: EngineConfig | None) -> list[ModeSpec]:
+    if engine is not None and engine.engine != LOCAL:
+        raise InputError(f"--live: runs on this machine; --engine {engine.engine} does not go with it")
+    from fusion_ros.evaluation.engine_live import live_modes
+
+    return live_modes(modes)
 
 
 # -- files -----------------------------------------------------------------------------------------------------------
@@ -140,7 +149,9 @@ def _writable(out: Path) -> Iterator[None]:
 def _begin(out: Path, settings: Mapping[str, Any]) -> list[str]:
     for name in _OURS:
         (out / name).unlink(missing_ok=True)
-    shutil.rmtree(out / PICTURES, ignore_errors=True)
+    shutil.rmtree(out / LIVE, ignore_errors=True)
+    for folder in (PICTURES, SHARDS):
+        shutil.rmtree(out / folder, ignore_errors=True)
     _write_text(out / SETTINGS, json.dumps(settings, indent=1))
     frames_file.begin(out / PART)
     return []
@@ -174,35 +185,33 @@ def _notes_of_before(out: Path) -> list[str]:
 
 
 def _summary(
-    source: Source,
-    contenders: Contenders,
+    scoring: Engine,
     settings: Mapping[str, Any],
     config: EvaluationConfig,
     table: FramesTable,
     unusable: list[str],
 ) -> dict[str, Any]:
     return {
-        "input": source.description,
+        "input": scoring.description,
         "profile": config.profile,
         **summarise(table),
-        "dropped": dict(source.dropped),
-        "lost": list(source.lost),
+        "dropped": dict(scoring.dropped),
+        "lost": list(scoring.lost),
         "unusable": unusable,
         "settings": dict(settings),
-        "models": contenders.describe(),
+        "notes": list(scoring.notes),
+        "models": {mode: dict(facts) for mode, facts in scoring.models().items()},
         "versions": dict(versions()),
         "machine": dict(machine()),
     }
 
 
-def _perception_summary(
-    perception: PerceptionScorer, found: Sequence[FramePerception], table: FramesTable
-) -> dict[str, Any]:
+def _perception_summary(scoring: Engine, found: Sequence[FramePerception], table: FramesTable) -> dict[str, Any]:
     conditions = {frame.key: frame.condition for frame in table.frames}
     summary = perception_file.summarise_perception(
-        found, table.modes, conditions, perception.box_names, perception.mask_names
+        found, table.modes, conditions, scoring.box_names, scoring.mask_names
     )
-    return summary | {"box_names": list(perception.box_names.values())}
+    return summary | {"box_names": list(scoring.box_names.values())}
 
 
 def _write_all(

@@ -61,6 +61,7 @@ class ScoringPass:
         rows: file to append the frames' rows to; it has its header.
         gallery: where best and worst frames go.
         perception: detector and segmenter, None without labels.
+        threads: how many modes are scored at a time, None for as many as there are cores.
     """
 
     def __init__(
@@ -70,12 +71,14 @@ class ScoringPass:
         rows: Path,
         gallery: Gallery,
         perception: PerceptionScorer | None,
+        threads: int | None = None,
     ) -> None:
         self._contenders = contenders
         self._config = config
         self._rows = rows
         self._gallery = gallery
         self._perception = perception
+        self._threads = threads or len(os.sched_getaffinity(0))
         self._unscored = Unscored()
 
     def run(
@@ -99,7 +102,7 @@ class ScoringPass:
         unscored = self._unscored = Unscored()
         self._contenders.reset()
         seen, neighbour = set(before), before[-1] if before else None
-        workers = max(1, min(len(self._contenders.specs), len(os.sched_getaffinity(0))))
+        workers = max(1, min(len(self._contenders.specs), self._threads))
         with ThreadPoolExecutor(workers) as executor, FramesWriter(self._rows) as writer:
             scorer = FrameScorer(self._config.profile, executor)
             if memory is not None:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
+from urllib.parse import urlsplit
 
+from fusion_ros.bags.locations import is_url
+from fusion_ros.bags.reader import STORAGE_SUFFIXES
 from fusion_ros.errors import InputError
 from fusion_ros.evaluation.config import EvaluationConfig
 from fusion_ros.evaluation.sources import Source, SourcePair, open_recording
+
+PlaceT = TypeVar("PlaceT", str, Path)
 
 
 class SeveralSources:
@@ -95,15 +102,22 @@ def split_key(key: str) -> tuple[str, str]:
     return recording, own
 
 
-def named(paths: Sequence[Path]) -> dict[str, Path]:
-    """Give each path a short name of its own: that of the file or folder, with a number where two are alike."""
-    names: dict[str, Path] = {}
-    for path in paths:
-        resolved = path.resolve()
-        plain = resolved.name if resolved.is_dir() else resolved.stem
+def named(places: Sequence[PlaceT]) -> dict[str, PlaceT]:
+    """Give each path or URL a short name of its own: that of the file or folder, with a number where two are alike."""
+    names: dict[str, PlaceT] = {}
+    for place in places:
+        plain = _plain_name(place)
         name, number = plain, 1
         while name in names:
             number += 1
             name = f"{plain} ({number})"
-        names[name] = path
+        names[name] = place
     return names
+
+
+def _plain_name(place: str | os.PathLike[str]) -> str:
+    if is_url(place):
+        path = PurePosixPath(urlsplit(os.fspath(place).split("::")[0]).path.rstrip("/") or "recording")
+        return path.stem if path.suffix in STORAGE_SUFFIXES else path.name
+    resolved = Path(place).resolve()
+    return resolved.name if resolved.is_dir() else resolved.stem

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Protocol
 
 from fusion_ros.bags.pairs_folder import CLIP_SUFFIXES, Pair, PairsFolder, find_pairs, read_pairs
@@ -79,9 +80,9 @@ def open_source(inputs: Sequence[Path], config: EvaluationConfig) -> Source:
     """
     if not inputs:
         raise InputError("inputs: give a recording, a folder with vi/ and ir/, or an RGB and a thermal video")
-    videos = [path for path in inputs if is_video(path)]
-    if videos and len(inputs) == 2:
+    if are_two_videos(inputs):
         return ClipSource(_two_videos(*inputs), config)
+    videos = [path for path in inputs if is_video(path)]
     if videos and len(inputs) > 1:
         raise InputError(
             f"{videos[0]}: a video among {len(inputs)} inputs has no partner; put videos into folders with vi/ and ir/"
@@ -93,9 +94,14 @@ def open_source(inputs: Sequence[Path], config: EvaluationConfig) -> Source:
     return open_recording(inputs[0], config)
 
 
-def is_video(path: Path) -> bool:
-    """Whether a path names a video, by its suffix."""
-    return path.suffix.lower() in CLIP_SUFFIXES
+def is_video(path: str | os.PathLike[str]) -> bool:
+    """Whether a path or URL names a video, by its suffix."""
+    return PurePath(path).suffix.lower() in CLIP_SUFFIXES
+
+
+def are_two_videos(places: Sequence[str | os.PathLike[str]]) -> bool:
+    """Whether two inputs belong together, as the RGB and the thermal video of one recording."""
+    return len(places) == 2 and any(is_video(place) for place in places)
 
 
 def open_recording(path: Path, config: EvaluationConfig) -> Source:
@@ -151,9 +157,9 @@ class StillSource:
                 f"it has {len(names)} pictures, counted as one a second"
             )
 
-    def pairs(self) -> Iterator[SourcePair]:
-        """Yield the pictures by name; a file is opened only when it is loaded."""
-        for seconds, name in self._names:
+    def pairs(self, first: int = 0, stop: int | None = None) -> Iterator[SourcePair]:
+        """Yield the pictures by name, those from position `first` to `stop`; a file is opened when it is loaded."""
+        for seconds, name in self._names[first:stop]:
             yield SourcePair(name, seconds, True, partial(self._load, name))
 
     def _load(self, name: str) -> FramePair:
