@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -108,9 +109,9 @@ def _print_summary(summary: dict[str, Any], out: Path) -> None:
         for reason, count in facts["stood_in"].items():
             print(f"note: {mode}: another mode stood in for {count} frames: {reason}", file=sys.stderr)
     width = max(len(mode) for mode in summary["modes"])
-    print(" " * width + "".join(f"{name:>8}" for name in METRICS))
+    print(" " * width + "".join(f"{name:>9}" for name in METRICS))
     for mode, facts in summary["modes"].items():
-        print(f"{mode:{width}}" + "".join(f"{facts['mean'].get(name, float('nan')):8.3f}" for name in METRICS))
+        print(f"{mode:{width}}" + "".join(f"{facts['mean'].get(name, math.nan):9.3f}" for name in METRICS))
     if "perception" in summary:
         _print_perception(summary["perception"], width)
     for mode, facts in summary.get("live", {}).items():

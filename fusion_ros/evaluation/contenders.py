@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from fusion_ros.evaluation.config import EvaluationConfig
 from fusion_ros.fusion.fallback import NETWORK_MODES, Model, ModelLoader
 from fusion_ros.fusion.registry import NETWORKS, is_available, list_models, load_model
 from fusion_ros.pipeline import AUTO, MODES, FusionPipeline, ModelWeights, PipelineConfig, PipelineMemory
-from fusion_ros.types import FramePair, FusedFrame
+from fusion_ros.types import Frame, FramePair, FusedFrame
 
 BASELINES = ("rgb", "thermal", "average")
 _COMPACT = "-s"
@@ -139,7 +140,7 @@ class Contenders:
     """All modes side by side.
 
     Args:
-        specs: what is compared, as `parse_modes` makes it: `auto` is among it.
+        specs: what is compared.
         config: device, backend, precision and size.
         loader: takes the place of `fusion_ros.fusion.load_model`.
 
@@ -153,7 +154,9 @@ class Contenders:
         self._pipelines = {spec.label: FusionPipeline(_config(spec, config), shared.loader_for(spec)) for spec in specs}
         for pipeline in self._pipelines.values():
             pipeline.load()
-        self._auto = next(self._pipelines[spec.label] for spec in specs if spec.mode == AUTO)
+        # Only `auto` has a mode to fade from; what else there is to remember is the same in every pipeline.
+        leader = next((spec for spec in specs if spec.mode == AUTO), specs[0])
+        self._leader = self._pipelines[leader.label]
         self._all_remember = True
 
     def reset(self) -> None:
@@ -164,20 +167,23 @@ class Contenders:
 
     def follow(self, pair: FramePair) -> None:
         """Remember a pair that is not to be fused: gain control, frozen-sensor detection, hysteresis and fade."""
-        # Only `auto` has a mode to fade from; what else there is to remember is the same in every pipeline.
-        self._auto.follow(pair)
+        self._leader.follow(pair)
         self._all_remember = False
 
     def memory(self) -> PipelineMemory:
         """What `recall` needs to go on behind the last pair, here or in another process."""
-        return self._auto.memory()
+        return self._leader.memory()
 
     def recall(self, memory: PipelineMemory) -> None:
         """Go on where the contenders stood that `memory` is of."""
-        for spec in self.specs:
-            own = memory if spec.mode == AUTO else replace(memory, fade=None)
-            self._pipelines[spec.label].recall(own)
+        for pipeline in self._pipelines.values():
+            pipeline.recall(memory if pipeline is self._leader else replace(memory, fade=None))
         self._all_remember = True
+
+    def follow_alone(self, frame: Frame, sensor: Literal["rgb", "thermal"]) -> None:
+        """Remember a frame that was passed on while the other camera was silent."""
+        self._leader.process_single(frame, sensor)
+        self._all_remember = False
 
     def fuse(self, pair: FramePair) -> list[Fused]:
         """Fuse a pair in every mode, in the order of `specs`."""

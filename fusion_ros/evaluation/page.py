@@ -9,8 +9,10 @@ import numpy as np
 from markupsafe import Markup
 
 from fusion_ros.evaluation.contenders import BASELINES
-from fusion_ros.evaluation.frames_file import FramesTable
+from fusion_ros.evaluation.frames_file import FrameFacts, FramesTable
 from fusion_ros.evaluation.gallery import Chosen, Gallery
+from fusion_ros.evaluation.live_config import LIVE
+from fusion_ros.evaluation.live_page import LIVE_NOTE, live_part
 from fusion_ros.evaluation.perception import FramePerception
 from fusion_ros.evaluation.perception_page import perception_part
 from fusion_ros.evaluation.scores import MEANING, RETENTION, TEMPORAL, TIME, lower_is_better
@@ -51,6 +53,8 @@ def evaluation_page(
         sections.insert(
             3, Section("perception", "Detection and segmentation", perception_part(summary, gallery, found))
         )
+    if LIVE in summary:
+        sections.insert(1, Section("live", "Through the running nodes", live_part(summary, table), LIVE_NOTE))
     if summary["recordings"]:
         sections.insert(1, Section("recordings", "By recording", _by_recording(summary, heads)))
     if "gate" in summary:
@@ -179,7 +183,7 @@ def _temporal_note(summary: Mapping[str, Any]) -> str:
 def _over_time(table: FramesTable, colours: ColourKey, heads: Mapping[str, str]) -> Markup:
     if len(table.frames) < 2:
         return nothing_to_plot("a single frame has no course")
-    seconds = course_of(table)
+    seconds = course_of(table.frames)
     bands = _mode_bands(table, seconds)
     band_colours = ColourKey([*table.modes, *(band.label for band in bands)])
     modes = [mode for mode in table.modes if mode not in BASELINES]
@@ -195,10 +199,10 @@ def _over_time(table: FramesTable, colours: ColourKey, heads: Mapping[str, str])
     return Markup("").join(parts)
 
 
-def course_of(table: FramesTable) -> np.ndarray[Any, np.dtype[np.float64]]:
+def course_of(frames: Sequence[FrameFacts]) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Time of each frame, (N,) seconds; several recordings follow each other."""
-    seconds = np.array([frame.seconds for frame in table.frames])
-    names = [frame.recording for frame in table.frames]
+    seconds = np.array([frame.seconds for frame in frames])
+    names = [frame.recording for frame in frames]
     for index in range(1, len(names)):
         if names[index] != names[index - 1]:
             seconds[index:] += seconds[index - 1] - seconds[index] + 1.0
@@ -250,6 +254,9 @@ def _pictures(table: FramesTable, gallery: Gallery) -> Markup:
         rows = []
         for title, chosen in (("best", gallery.best(mode)), ("worst", gallery.worst(mode))):
             for one in chosen:
+                if one.key not in seconds:
+                    # Of a replay whose frame another replay did not deliver.
+                    continue
                 index, frame = seconds[one.key]
                 used = table.used[mode][index]
                 by = f", by {used}" if used != mode else ""

@@ -32,8 +32,10 @@ INSIDE = tuple(f"{name}_in" for name in METRICS)
 OUTSIDE = tuple(f"{name}_out" for name in METRICS)
 RETENTION = ("retention_r", "retention_ratio", "saturated")
 TEMPORAL = ("flicker", "pumping")
+LATENCY, PROCESSING = "latency_ms", "processing_ms"
+LIVE = (LATENCY, PROCESSING)
 TIME = "fusion_ms"
-SCORES = (*METRICS, *INSIDE, *OUTSIDE, *RETENTION, *TEMPORAL, TIME)
+SCORES = (*METRICS, *INSIDE, *OUTSIDE, *RETENTION, *TEMPORAL, *LIVE, TIME)
 # Smaller masks are a lamp or two: too few pixels for windows and histograms to mean anything.
 SMALLEST_MASK = 0.005
 
@@ -43,13 +45,15 @@ MEANING = {
     "saturated": "saturated share of the over-exposed part, 0 to 1",
     "flicker": "change from frame to frame beyond both sources', grey levels",
     "pumping": "change of mean brightness beyond both sources', grey levels",
+    LATENCY: "from the pair's later image to the fused one, both at their publication, ms",
+    PROCESSING: "the fusion node's compute time, ms",
     TIME: "fusion alone, ms",
 }
 
 
 def lower_is_better(score: str) -> bool:
     """Whether a smaller value is the better one."""
-    return score.partition("_")[0] in LOWER_IS_BETTER or score in ("saturated", *TEMPORAL, TIME)
+    return score.partition("_")[0] in LOWER_IS_BETTER or score in ("saturated", *TEMPORAL, *LIVE, TIME)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,76 @@
+"""Fused images and masks of a replay go into a recording of their own as they arrive, lossless, and are read back."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusion_ros.bags.decoding import read_frame
+from fusion_ros.bags.reader import open_bag
+from fusion_ros.bags.writer import BagWriter
+from fusion_ros.errors import JobError
+from fusion_ros.types import Frame
+
+FUSED, MASK = "/fusion/image", "/segmentation/mask"
+_TOPICS = {"fused": FUSED, "mask": MASK}
+_WAITING_MAX = 32
+
+
+class LiveImages:
+    """Writes the images in a thread of its own; use it in a `with` block.
+
+    Args:
+        folder: of the recording; it must not exist.
+
+    Raises:
+        JobError: on leaving the block, where they could not be written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._waiting: queue.Queue[tuple[str, Frame, int] | None] = queue.Queue(_WAITING_MAX)
+        self._problem: str | None = None
+        self._thread = threading.Thread(target=self._run, name="live images", daemon=True)
+
+    def __enter__(self) -> LiveImages:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._waiting.put(None)
+        self._thread.join()
+        if self._problem and error is None:
+            raise JobError(f"{self._folder}: cannot be written: {self._problem}; is the disk full?")
+
+    def keep(self, kind: str, stamp_ns: int, image: NDArray[np.uint8]) -> None:
+        """Queue a `fused` or `mask` image; waits where the disk is far behind."""
+        self._waiting.put((_TOPICS[kind], Frame(image, stamp_ns), time.time_ns()))
+
+    def _run(self) -> None:
+        with BagWriter(self._folder) as bag:
+            while (item := self._waiting.get()) is not None:
+                topic, frame, received_ns = item
+                try:
+                    # By time of arrival, so that they are read back in the order in which they were published.
+                    bag.write_image(topic, frame, received_ns)
+                except OSError as error:
+                    self._problem = error.strerror or str(error)
+
+
+def read_images(folder: Path, topic: str) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """Yield (header stamp in nanoseconds, image) in the order of arrival; (H, W, 3) BGR, or (H, W) for masks."""
+    with open_bag(folder) as bag:
+        if topic not in bag.topics:
+            return
+        for message in bag.messages([topic]):
+            frame = read_frame(bag, message, "thermal" if topic == MASK else "rgb")
+            yield frame.stamp_ns, np.asarray(frame.image, np.uint8)
