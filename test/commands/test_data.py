@@ -71,3 +71,35 @@ def test_an_output_folder_with_something_in_it_is_refused(pairs, capsys):
 def test_unknown_settings_are_refused(pairs, tmp_path, capsys):
     assert main(["data", "glare", str(pairs), str(tmp_path / "x"), "--set", "sparkle=1"]) == 2
     assert "sparkle" in capsys.readouterr().err
+
+
+def test_sam_outlines_what_the_glare_hides(pairs, tmp_path, monkeypatch):
+    class Annotator:
+        def __init__(self, weights):
+            assert weights.name == "sam2_t.pt"
+
+        def outline(self, image, boxes):
+            # The warm block of every picture, and of it only the left half as its outline.
+            np.testing.assert_allclose(boxes, [[30, 20, 42, 40]], atol=2)
+            mask = np.zeros(image.shape, bool)
+            mask[20:40, 30:36] = True
+            return mask
+
+    monkeypatch.setattr("fusion_ros.perception.segment_anything.SegmentAnything", Annotator)
+    out = tmp_path / "glare"
+    options = ["--sam", "sam2_t.pt", "--set", "weakest=1.5", "--set", "smallest=0.2"]
+    assert main(["data", "glare", str(pairs), str(out), *options]) == 0
+    hidden = grey(out / "labels" / "0.png") == 255
+    assert hidden[30, 33]
+    assert not hidden[:, 36:].any()
+    assert json.loads((out / "synthesis.json").read_text())["objects"] == "outlined"
+
+
+def test_missing_sam_weights_are_an_input_error(pairs, tmp_path, capsys):
+    assert main(["data", "glare", str(pairs), str(tmp_path / "x"), "--sam", str(tmp_path / "sam2_t.pt")]) == 2
+    assert "not downloaded" in capsys.readouterr().err
+
+
+def test_darkness_has_no_use_for_sam(pairs, tmp_path, capsys):
+    assert main(["data", "darkness", str(pairs), str(tmp_path / "x"), "--sam", "sam2_t.pt"]) == 2
+    assert "--sam" in capsys.readouterr().err

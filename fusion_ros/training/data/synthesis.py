@@ -18,16 +18,30 @@ from fusion_ros.training.data.glare import GlareConfig, add_glare
 from fusion_ros.training.data.layouts import PairFiles, find_pairs
 from fusion_ros.training.data.pairs import Pair
 from fusion_ros.training.data.pictures import read_pictures
+from fusion_ros.training.data.salience import boxes_of, salient_infrared
 
 DESCRIPTION_NAME = "synthesis.json"
 
 Images = dict[str, NDArray[np.uint8]]
 
 
-def synthesise_glare(root: Path, out: Path, seed: int, config: GlareConfig, layout: str = "auto") -> int:
+Annotator = Callable[[NDArray[np.uint8], NDArray[np.float32]], NDArray[np.bool_]]
+"""Infrared image (H, W) uint8 and boxes (N, 4) of objects in it to the objects' pixels, (H, W) bool."""
+
+
+def synthesise_glare(
+    root: Path, out: Path, seed: int, config: GlareConfig, layout: str = "auto", outline: Annotator | None = None
+) -> int:
     """Write `vi/` with glare, `ir/`, `clean/` (vi without it), `overexposed/` and `labels/` (hidden objects, 0 or 255).
 
     Objects to dazzle are the boxes of `labels.coco.json` where the data set has that file, else warm ones.
+
+    Args:
+        root, layout: the data set, see `find_pairs`.
+        out: new or empty folder.
+        seed: the same seed gives the same images.
+        config: how glare is drawn.
+        outline: finds the pixels of those objects (the paper: SAM); without it they are what is warmer than around it.
 
     Returns:
         How many pairs were written.
@@ -40,7 +54,11 @@ def synthesise_glare(root: Path, out: Path, seed: int, config: GlareConfig, layo
 
     def make(pair: Pair, number: int) -> tuple[Images, dict[str, Any]]:
         random = np.random.default_rng((seed, number))
-        glared = add_glare(pair.visible, pair.infrared, random, config, boxes.get(pair.name))
+        salient = salient_infrared(pair.infrared)
+        objects = boxes.get(pair.name, boxes_of(salient))
+        if outline:
+            salient = outline(pair.infrared, objects)
+        glared = add_glare(pair.visible, pair.infrared, random, config, objects, salient)
         images = {
             "vi": glared.visible,
             "ir": pair.infrared,
@@ -50,7 +68,9 @@ def synthesise_glare(root: Path, out: Path, seed: int, config: GlareConfig, layo
         }
         return images, {"centres": glared.centres.round(1).tolist()}
 
-    return _synthesise(root, out, layout, {"kind": "glare", "seed": seed, "config": dataclasses.asdict(config)}, make)
+    description = {"kind": "glare", "seed": seed, "config": dataclasses.asdict(config)}
+    description["objects"] = "outlined" if outline else "threshold and contour"
+    return _synthesise(root, out, layout, description, make)
 
 
 def synthesise_darkness(root: Path, out: Path, seed: int, config: DarknessConfig, layout: str = "auto") -> int:
