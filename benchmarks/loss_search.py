@@ -35,7 +35,7 @@ from fusion_ros.training.search.perception import load_perception
 from fusion_ros.training.search.run import loss_weights, new_fusion_network
 from fusion_ros.training.search.scenes import LabelledScenes, read_scenes
 
-# What fits about an hour and a half of one CPU core with two seeds; see --set for the rest.
+# What fits half an hour of one CPU core with two seeds and a draw; see --set for the rest.
 SMALL: dict[str, Any] = {
     "network": "caf-s",
     "device": "cpu",
@@ -44,15 +44,14 @@ SMALL: dict[str, Any] = {
     "data.crop": 128,
     "search.steps": 250,
     "search.warm_up": 30,
-    "fusion.steps": 250,
+    "fusion.steps": 200,
     "fusion.learning_rate": 2e-3,
     "fusion.schedule": "cosine",
-    "adaptation.steps": 200,
+    "adaptation.steps": 160,
     "adaptation.learning_rate": 3e-4,
     "adaptation.schedule": "cosine",
     "checkpoint_every": 25,
 }
-RANDOM_DRAWS = 2
 FIGURES_NAME = "figures.json"
 Row = dict[str, float]
 
@@ -75,13 +74,13 @@ def searched_weights(
     return search.weights
 
 
-def strategies(config: Config, searched: dict[str, float]) -> Iterator[tuple[str, CAFLossWeights]]:
+def strategies(config: Config, searched: dict[str, float], draws: int) -> Iterator[tuple[str, CAFLossWeights]]:
     """The losses that are compared, by name."""
     fixed = config.search.fixed
     yield "searched", loss_weights(searched, fixed)
     yield "uniform", loss_weights(dict.fromkeys(SEARCHED_TERMS, 1 / len(SEARCHED_TERMS)), fixed)
     yield "hand-set", CAFLossWeights(**dict.fromkeys(FIXED_TERMS, fixed))
-    for draw in range(RANDOM_DRAWS):
+    for draw in range(draws):
         # Uniform over all weights that add to one.
         shares = np.random.default_rng((config.seed, draw)).dirichlet(np.ones(len(SEARCHED_TERMS)))
         yield f"random {draw + 1}", loss_weights(dict(zip(SEARCHED_TERMS, shares.tolist(), strict=True)), fixed)
@@ -127,6 +126,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/loss-search"))
     parser.add_argument("--minutes", type=float, default=60.0, help="stop after so many, to be continued")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--draws", type=int, default=2, help="random weights for each seed")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="as in fusion-ros search")
     arguments = parser.parse_args()
 
@@ -150,7 +150,7 @@ def main() -> None:
             seeded = configure(Config, {"seed": seed}, config)
             folder = arguments.out / f"seed-{seed}"
             found = searched_weights(seeded, scenes, features, folder / "search", minutes_left())
-            for name, weights in strategies(seeded, found):
+            for name, weights in strategies(seeded, found, arguments.draws):
                 row = measured(seeded, weights, scenes, features, folder / name.replace(" ", "-"), minutes_left())
                 rows.setdefault(name.split()[0], []).append(row)
                 print(f"seed {seed}, {name}: " + ", ".join(f"{key} {value:.3f}" for key, value in row.items()))

@@ -18,6 +18,7 @@ from fusion_ros.report.provenance import machine, versions
 
 # More points than this are not told apart in a plot; they are drawn as means of neighbours.
 _POINTS = 300
+_RUNNING = 25
 _UPPER_FIGURES = ("mAP50", "mIoU")
 
 
@@ -106,7 +107,7 @@ def _tiles(record: LossSearchRecord) -> list[Tile]:
     tiles = [
         Tile("search steps", f"{record.step} of {record.steps}", tone="" if record.step >= record.steps else "bad"),
         Tile("most weight", first, f"{final[first]:.3f}; equal weights would be {1 / len(final):.3f}"),
-        Tile("perceptual terms", record.features.split(" (")[0], record.features),
+        Tile("perceptual terms", "VGG-16" if "VGG-16" in record.features else "detector", record.features),
     ]
     for name in (*_UPPER_FIGURES, "upper loss"):
         if name in record.figures:
@@ -155,9 +156,20 @@ def _losses(record: LossSearchRecord) -> Markup:
     plots = []
     for name, values in record.losses.items():
         if any(math.isfinite(value) for value in values):
-            series = [Series(name, *thinned(values))]
+            series = [
+                Series("one batch", *thinned(values), "dots"),
+                Series(f"mean of {_RUNNING} steps", *thinned(running_mean(values, _RUNNING))),
+            ]
             plots.append(time_plot(series, f"{name} loss", x_label="step", title=f"{name} loss"))
     return Markup("").join(plots)
+
+
+def running_mean(values: Sequence[float], width: int) -> list[float]:
+    """Mean of each value and the `width` - 1 before it, NaN where one of them is missing or there are fewer."""
+    return [
+        math.nan if index + 1 < width else sum(values[index + 1 - width : index + 1]) / width
+        for index in range(len(values))
+    ]
 
 
 def thinned(values: Sequence[float]) -> tuple[list[float], list[float]]:

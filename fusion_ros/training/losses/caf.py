@@ -57,8 +57,8 @@ class CAFLossWeights:
     gradient_infrared: float = _weight(0.0, "L1 between Sobel magnitudes, infrared")
     gradient_visible: float = _weight(0.0, "L1 between Sobel magnitudes, visible")
     gradient_max: float = _weight(10.0, "L1 to the larger of the two Sobel magnitudes")
-    perceptual_infrared: float = _weight(0.0, "squared distance of VGG-16 features, infrared")
-    perceptual_visible: float = _weight(0.0, "squared distance of VGG-16 features, visible")
+    perceptual_infrared: float = _weight(0.0, "squared distance of feature maps, infrared")
+    perceptual_visible: float = _weight(0.0, "squared distance of feature maps, visible")
     mse_masked_visible: float = _weight(0.5, "fixed: squared distance to the visible where the infrared is not salient")
     mse_masked_infrared: float = _weight(0.5, "fixed: squared distance to the infrared where it is salient")
 

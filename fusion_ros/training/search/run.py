@@ -23,7 +23,7 @@ from fusion_ros.errors import InputError
 from fusion_ros.fusion.network_loading import load_network
 from fusion_ros.fusion.weights import models_directory
 from fusion_ros.training.losses.caf import FIXED_TERMS, CAFLossWeights
-from fusion_ros.training.losses.features import DETECTOR, load_features, resolve_features
+from fusion_ros.training.losses.features import DETECTOR, VGG, load_features, resolve_features
 from fusion_ros.training.run_folder import CHECKPOINT_NAME
 from fusion_ros.training.search.config import NETWORKS, Config, search_settings
 from fusion_ros.training.search.hierarchy import adapt_perception, train_fusion_with
@@ -49,7 +49,7 @@ class SearchOutcome:
         scenes: what was searched on.
         fusion: metrics of the fusion network, empty before it is trained.
         figures: upper-level figures on the validation part, empty before the end.
-        pictures: (H, W, 3) uint8 RGB fused pictures of validation pairs, empty before the fusion network is trained.
+        fused: the trained fusion network, in eval mode; None before it is trained.
     """
 
     finished: bool
@@ -139,7 +139,7 @@ def loss_weights(searched: Mapping[str, float], fixed: float) -> CAFLossWeights:
 
 def describe_features(name: str) -> str:
     """Where perceptual features are from, for people: a file's fingerprint says which version of it was used."""
-    if name not in (DETECTOR,) and not Path(name).is_file():
+    if name == VGG:
         return "VGG-16 (ImageNet), layers 1, 3, 5, 9, 13"
     path = models_directory() / "detector.onnx" if name == DETECTOR else Path(name)
     fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
