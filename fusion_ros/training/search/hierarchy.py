@@ -57,18 +57,21 @@ class AdaptationStage:
     def __init__(self, network: PerceptionNetwork, fusion: nn.Module, scenes: LabelledScenes, crop: int) -> None:
         self.network: nn.Module = network
         self._fusion = fusion.eval().requires_grad_(False)
-        self._loss = PerceptionLoss(network)
+        self._perception = network
+        self._measure: PerceptionLoss | None = None
         self._scenes, self._crop = scenes, crop
 
     def training_set(self, seed: int, length: int) -> SceneCrops:
         return SceneCrops([*self._scenes.training, *self._scenes.upper], self._crop, (seed, _ADAPTATION), length)
 
     def loss(self, batch: Mapping[str, Tensor], step: int) -> tuple[Tensor, dict[str, Tensor]]:
-        self._fusion.to(batch["visible"].device)
+        if self._measure is None:
+            # Not before the trainer has moved the network: the loss keeps tensors beside it.
+            self._measure = PerceptionLoss(self._perception)
+            self._fusion.to(batch["visible"].device)
         with torch.no_grad():
             fused = self._fusion(batch["visible"], batch["infrared"]).float()
-        loss = self._loss(self.network(recoloured(batch["color"], batch["visible"], fused)), batch)
-        return loss, {}
+        return self._measure(self.network(recoloured(batch["color"], batch["visible"], fused)), batch), {}
 
     def validate(self) -> dict[str, float]:
         assert isinstance(self.network, PerceptionNetwork)

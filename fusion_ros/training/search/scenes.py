@@ -19,7 +19,7 @@ from fusion_ros.fusion.color import luminance, to_unit_range
 from fusion_ros.training.data.box_masks import SEGMENT_NAMES, masks_from_boxes, with_road_ahead
 from fusion_ros.training.data.labelled_pairs import CLASS_NAMES, read_labelled_pairs
 from fusion_ros.training.data.layouts import PairFiles, find_pairs, read_pair
-from fusion_ros.training.data.pairs import Pair, split_names
+from fusion_ros.training.data.pairs import Pair, matched_names, split_names
 
 DETECTION, SEGMENTATION = "detection", "segmentation"
 LABELS_NAME = "labels.coco.json"
@@ -40,7 +40,10 @@ class ScenesConfig:
     image_size: int = setting(480, "longer side of a pair", unit="px", minimum=64, maximum=2048)
     crop: int = setting(160, "side of a crop", unit="px", minimum=32, maximum=2048)
     upper_share: float = setting(
-        0.3, "share of the training part that judges the weights: neither network learns from it", minimum=0.05
+        0.3,
+        "share of the training part that judges the weights: neither network learns from it",
+        minimum=0.05,
+        maximum=0.9,
     )
 
 
@@ -102,6 +105,7 @@ def read_scenes(config: ScenesConfig, task: str) -> LabelledScenes:
         raise InputError(f"data.folder: {folder} is not a folder")
     if (folder / LABELS_NAME).is_file() or task == DETECTION:
         names: tuple[str, ...] = CLASS_NAMES if task == DETECTION else SEGMENT_NAMES
+        matched_names(folder)
         parts = [_from_boxes(folder, part, task, config.image_size) for part in ("training", "validation")]
     else:
         names, parts = _from_masks(folder, config.image_size)
