@@ -29,9 +29,7 @@ def luminance(bgr: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 def to_unit_range(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     """A uint8 image as float32 in [0, 1]."""
-    scaled = image.astype(np.float32)
-    scaled *= np.float32(1 / 255)
-    return scaled
+    return np.asarray(np.multiply(image, np.float32(1 / 255), dtype=np.float32))
 
 
 def to_eight_bit(image: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -24,6 +24,17 @@ def test_minmax_is_linear_between_the_extremes():
     assert alone(method="minmax")(image).tolist() == [[0, 64], [128, 255]]
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (4, 1), (1, 4), (3, 5)])
+def test_images_of_few_pixels_are_images_too(shape):
+    # OpenCV takes arrays of these shapes for numbers here and there.
+    image = np.linspace(100, 200, shape[0] * shape[1]).reshape(shape).astype(np.uint16)
+    grey = alone(method="minmax")(image)
+    span = float(image.max()) - 100.0
+    expected = np.zeros(shape) if span == 0 else (image - 100.0) / span * 255
+    assert grey.shape == shape
+    assert np.abs(grey - expected).max() <= 0.5
+
+
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32])
 def test_percentile_clips_the_tails(dtype):
     image = np.arange(10_000, 11_000, dtype=dtype).reshape(20, 50)
