@@ -15,6 +15,7 @@ from fusion_ros.configuration import section, setting
 from fusion_ros.networks.dfvo_s import DFVOSNet, DFVOSOutput
 from fusion_ros.training.data.dark_crops import DarkCrops
 from fusion_ros.training.data.pairs import PairsConfig
+from fusion_ros.training.distillation import DistillationConfig, load_teacher, with_teacher
 from fusion_ros.training.fusion_task import FusionTaskConfig, train_fusion
 from fusion_ros.training.losses.dfvo import mutual_gradient_term, smoothness_term
 from fusion_ros.training.losses.fidelity import FidelityWeights, correlation, fidelity_loss
@@ -59,6 +60,7 @@ class Config:
     darkness: DarknessWeights = section(DarknessWeights, "darkness")
     trainer: TrainerConfig = section(TrainerConfig, "")
     task: FusionTaskConfig = section(FusionTaskConfig, "")
+    distillation: DistillationConfig = section(DistillationConfig, "")
 
 
 def local_brightness(image: Tensor) -> Tensor:
@@ -103,29 +105,34 @@ def darkness_terms(output: Any, batch: Mapping[str, Tensor], exponent: float) ->
 
 
 def fused_with_and_without_noise(network: nn.Module, batch: Mapping[str, Tensor]) -> tuple[DFVOSOutput, Tensor]:
-    """What the network makes of the noisy inputs, and the fused image (N, 1, H, W) of the same without noise.
+    """What the network makes of the noisy inputs, and the fused images (n, 1, H, W) of the first n without their noise.
 
-    One pass over both, so that batch norm sees them as one.
+    A quarter of the batch is enough to tell what noise does. One pass over all, so that batch norm sees them as one.
     """
-    both = network(
-        torch.cat([batch["visible"], batch["noiseless"]]), torch.cat([batch["infrared"], batch["clean_infrared"]])
+    count = len(batch["visible"])
+    few = -(-count // 4)
+    output = network(
+        torch.cat([batch["visible"], batch["noiseless"][:few]]),
+        torch.cat([batch["infrared"], batch["clean_infrared"][:few]]),
     )
-    noisy, quiet = zip(*(part.chunk(2) for part in both), strict=True)
-    return DFVOSOutput(*noisy), DFVOSOutput(*quiet).fused.float()
+    return DFVOSOutput(*(part[:count] for part in output)), output.fused[count:].float()
 
 
 def train(config: Config, out: Path, resume: bool) -> TrainingResult:
     """Train into the folder `out`; see `Trainer`."""
     weights = config.darkness
+    teacher = load_teacher(config.distillation, "DFVONet", config.data.crop)
 
     def loss(network: nn.Module, batch: Mapping[str, Tensor], _step: int) -> tuple[Tensor, dict[str, Tensor]]:
         output, quiet = fused_with_and_without_noise(network, batch)
+        fused = output.fused.float()
         wanted = brightened(batch["noiseless"], weights.exponent)
-        total, terms = fidelity_loss(output.fused.float(), wanted, batch["clean_infrared"], config.loss)
+        total, terms = fidelity_loss(fused, wanted, batch["clean_infrared"], config.loss)
         added = darkness_terms(output, batch, weights.exponent)
-        added["steadiness"] = mean_absolute(output.fused.float(), quiet)
+        added["steadiness"] = mean_absolute(fused[: len(quiet)], quiet)
         for name, term in added.items():
             total = total + getattr(weights, name) * term
-        return total, terms | {name: term.detach() for name, term in added.items()}
+        terms |= {name: term.detach() for name, term in added.items()}
+        return with_teacher(total, terms, teacher, fused, batch["visible"], batch["infrared"])
 
     return train_fusion(config, DFVOSNet, loss, DarkCrops, out, resume)

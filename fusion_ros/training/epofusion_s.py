@@ -14,6 +14,7 @@ from fusion_ros.configuration import section, setting
 from fusion_ros.networks.epofusion_s import EPOFusionSNet
 from fusion_ros.training.data.glare_crops import GlareCrops
 from fusion_ros.training.data.pairs import PairsConfig
+from fusion_ros.training.distillation import DistillationConfig, load_teacher, with_teacher
 from fusion_ros.training.fusion_task import FusionTaskConfig, train_fusion
 from fusion_ros.training.losses.epofusion import guidance_overlap_term, guidance_term
 from fusion_ros.training.losses.fidelity import FidelityWeights, fidelity_loss
@@ -48,6 +49,7 @@ class Config:
     overexposed: OverexposedWeights = section(OverexposedWeights, "overexposed")
     trainer: TrainerConfig = section(TrainerConfig, "")
     task: FusionTaskConfig = section(FusionTaskConfig, "")
+    distillation: DistillationConfig = section(DistillationConfig, "")
 
 
 def overexposed_terms(fused: Tensor, visible: Tensor, infrared: Tensor, mask: Tensor) -> dict[str, Tensor]:
@@ -74,6 +76,7 @@ def overexposed_terms(fused: Tensor, visible: Tensor, infrared: Tensor, mask: Te
 def train(config: Config, out: Path, resume: bool) -> TrainingResult:
     """Train into the folder `out`; see `Trainer`."""
     weights = config.overexposed
+    teacher = load_teacher(config.distillation, "EPOFusionNet", config.data.crop)
 
     def loss(network: nn.Module, batch: Mapping[str, Tensor], _step: int) -> tuple[Tensor, dict[str, Tensor]]:
         output = network(batch["visible"], batch["infrared"])
@@ -84,6 +87,7 @@ def train(config: Config, out: Path, resume: bool) -> TrainingResult:
         inside["guidance_overlap"] = guidance_overlap_term(output.guidance, batch["hidden"])
         for name, term in inside.items():
             total = total + getattr(weights, name) * term
-        return total, terms | {f"overexposed_{name}": term.detach() for name, term in inside.items()}
+        terms |= {f"overexposed_{name}": term.detach() for name, term in inside.items()}
+        return with_teacher(total, terms, teacher, fused, batch["visible"], batch["infrared"])
 
     return train_fusion(config, EPOFusionSNet, loss, GlareCrops, out, resume)
