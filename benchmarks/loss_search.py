@@ -74,16 +74,15 @@ def searched_weights(
     return search.weights
 
 
-def strategies(config: Config, searched: dict[str, float], draws: int) -> Iterator[tuple[str, CAFLossWeights]]:
-    """The losses that are compared, by name."""
+def strategies(config: Config, draws: int) -> Iterator[tuple[str, CAFLossWeights]]:
+    """The losses that searched weights are compared with, by name."""
     fixed = config.search.fixed
-    yield "searched", loss_weights(searched, fixed)
     yield "uniform", loss_weights(dict.fromkeys(SEARCHED_TERMS, 1 / len(SEARCHED_TERMS)), fixed)
     yield "hand-set", CAFLossWeights(**dict.fromkeys(FIXED_TERMS, fixed))
     for draw in range(draws):
         # Uniform over all weights that add to one.
         shares = np.random.default_rng((config.seed, draw)).dirichlet(np.ones(len(SEARCHED_TERMS)))
-        yield f"random {draw + 1}", loss_weights(dict(zip(SEARCHED_TERMS, shares.tolist(), strict=True)), fixed)
+        yield f"random-{draw + 1}", loss_weights(dict(zip(SEARCHED_TERMS, shares.tolist(), strict=True)), fixed)
 
 
 def measured(
@@ -127,6 +126,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60.0, help="stop after so many, to be continued")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--draws", type=int, default=2, help="random weights for each seed")
+    parser.add_argument(
+        "--only", nargs="+", metavar="NAME", help="strategies to run, such as searched uniform random-1"
+    )
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="as in fusion-ros search")
     arguments = parser.parse_args()
 
@@ -149,10 +151,15 @@ def main() -> None:
         for seed in arguments.seeds:
             seeded = configure(Config, {"seed": seed}, config)
             folder = arguments.out / f"seed-{seed}"
-            found = searched_weights(seeded, scenes, features, folder / "search", minutes_left())
-            for name, weights in strategies(seeded, found, arguments.draws):
-                row = measured(seeded, weights, scenes, features, folder / name.replace(" ", "-"), minutes_left())
-                rows.setdefault(name.split()[0], []).append(row)
+            compared = dict(strategies(seeded, arguments.draws))
+            if not arguments.only or "searched" in arguments.only:
+                found = searched_weights(seeded, scenes, features, folder / "search", minutes_left())
+                compared = {"searched": loss_weights(found, seeded.search.fixed), **compared}
+            for name, weights in compared.items():
+                if arguments.only and name not in arguments.only:
+                    continue
+                row = measured(seeded, weights, scenes, features, folder / name, minutes_left())
+                rows.setdefault("random" if name.startswith("random") else name, []).append(row)
                 print(f"seed {seed}, {name}: " + ", ".join(f"{key} {value:.3f}" for key, value in row.items()))
     except OutOfTimeError:
         print("out of time: run the same command again to go on")
