@@ -52,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="replay the recording through the running nodes and score what they publish (`auto` unless --modes says "
         "otherwise): adds latency, drops and mode switches",
     )
+    parser.add_argument("--no-bag", action="store_const", dest="bag", const="none", help="as --bag none")
     parser.add_argument("--resume", action="store_true", help="continue an interrupted run in DIR where it stopped")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON, and no progress")
 

@@ -40,6 +40,12 @@ class EvaluationConfig:
     backend: str = setting("auto", "what runs the networks", choices=("auto", "torch", "onnx", "tensorrt"))
     precision: str = setting("auto", "number format of the networks", choices=("auto", "fp32", "fp16", "bf16"))
     width: int = setting(0, "width to which frames are brought; 0: as they are", unit="px", minimum=0, maximum=16384)
+    bag: str = setting(
+        "jpeg",
+        "fused images of every mode as a recording beside the report: compressed (about 0.1 MB a frame of 640x480 and "
+        "mode), raw (0.9 MB), or none",
+        choices=("jpeg", "raw", "none"),
+    )
     pictures: int = setting(2, "best and worst frames of each mode to show", minimum=0, maximum=20)
     pictures_by: str = setting("VIF", "metric by which a frame is one of the best or worst", choices=METRICS)
 

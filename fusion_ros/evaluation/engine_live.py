@@ -22,6 +22,7 @@ from fusion_ros.evaluation.bag_source import BagSource
 from fusion_ros.evaluation.config import EvaluationConfig
 from fusion_ros.evaluation.contenders import BASELINES, Contenders, ModeSpec, parse_modes
 from fusion_ros.evaluation.fingerprint import fingerprint
+from fusion_ros.evaluation.fused_bag import NONE, FusedBag, part_folder
 from fusion_ros.evaluation.gallery import Gallery
 from fusion_ros.evaluation.labels import Labels, open_labels
 from fusion_ros.evaluation.live_config import LIVE, LiveConfig
@@ -236,9 +237,12 @@ class LiveEngine:
             if self._labels:
                 truth = stack.enter_context(closing(self._open_labels()))
                 perception = LivePerception(truth, found, self._models, folder / _IMAGES)
-            scoring = LivePass(
-                Contenders(specs, self._config, self._loader), label, self._config, part, gallery, perception
-            )
+            fused, name = None, folder.name if len(self._replayed()) > 1 else ""
+            if self._config.bag != NONE:
+                shutil.rmtree(part_folder(self._out, name), ignore_errors=True)
+                fused = stack.enter_context(FusedBag(self._out, [label], self._config.bag))
+            contenders = Contenders(specs, self._config, self._loader)
+            scoring = LivePass(contenders, label, self._config, part, gallery, perception, fused, name)
             scoring.run(self._path, record, folder / _IMAGES, self._stamps, progress)
         notes: dict[str, Any] = {
             "unscored": [f"{label}: {text}" for text in scoring.unscored.sentences],

@@ -11,6 +11,7 @@ from fusion_ros.evaluation import perception as perception_file
 from fusion_ros.evaluation.config import EvaluationConfig
 from fusion_ros.evaluation.contenders import Contenders, ModeSpec
 from fusion_ros.evaluation.fingerprint import fingerprint
+from fusion_ros.evaluation.fused_bag import NONE, FusedBag
 from fusion_ros.evaluation.gallery import Gallery
 from fusion_ros.evaluation.perception import PerceptionModels, PerceptionScorer
 from fusion_ros.evaluation.scoring_pass import Progress, ScoringPass
@@ -105,8 +106,13 @@ class LocalEngine:
     def score(self, rows: Path, done: Sequence[str], gallery: Gallery, progress: Progress) -> list[str]:
         """See `Engine`."""
         perception_file.keep_lines_of(self._found, done)
-        scoring = ScoringPass(self._contenders, self._config, rows, gallery, self._perception)
-        return scoring.run(self._source, done, progress).sentences
+        with ExitStack() as stack:
+            fused = None
+            if self._config.bag != NONE:
+                labels = [spec.label for spec in self._contenders.specs]
+                fused = stack.enter_context(FusedBag(rows.parent, labels, self._config.bag))
+            scoring = ScoringPass(self._contenders, self._config, rows, gallery, self._perception, fused=fused)
+            return scoring.run(self._source, done, progress).sentences
 
     def extra(self) -> Mapping[str, Any]:
         """See `Engine`: nothing."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -94,8 +94,13 @@ def begin(path: Path) -> None:
     path.write_text(",".join(COLUMNS) + "\n", encoding="utf-8")
 
 
-def keep_whole_frames(path: Path, modes: Sequence[str]) -> list[str]:
+def keep_whole_frames(path: Path, modes: Sequence[str], among: Collection[str] | None = None) -> list[str]:
     """Cut off what an interrupted run left unfinished at the end, and return the keys of the frames that are whole.
+
+    Args:
+        path: the file.
+        modes: labels, in the order of the rows of a frame.
+        among: keys of which the frames are; the first other one ends what is kept. None for any.
 
     Raises:
         InputError: the file is not one of this evaluation.
@@ -116,6 +121,8 @@ def keep_whole_frames(path: Path, modes: Sequence[str]) -> list[str]:
             waiting.append(row[COLUMNS.index("mode")])
             if waiting != list(modes[: len(waiting)]):
                 raise InputError(f"{path}: rows of other modes ({', '.join(waiting)}); begin anew without --resume")
+            if among is not None and row[0] not in among:
+                break
             if len(waiting) == len(modes):
                 keys.append(row[0])
                 waiting, whole = [], position

@@ -23,11 +23,13 @@ from fusion_ros.errors import InputError
 from fusion_ros.evaluation.config import EvaluationConfig
 from fusion_ros.evaluation.contenders import Contenders, Fused
 from fusion_ros.evaluation.frames_file import FrameFacts, FramesWriter
+from fusion_ros.evaluation.fused_bag import FusedBag
 from fusion_ros.evaluation.gallery import Gallery
 from fusion_ros.evaluation.live_images import FUSED, read_images
 from fusion_ros.evaluation.live_perception import LivePerception
 from fusion_ros.evaluation.live_record import LiveFrame, LiveRecord
 from fusion_ros.evaluation.live_stamps import CameraStamps
+from fusion_ros.evaluation.perception import Answers
 from fusion_ros.evaluation.scores import LATENCY, PROCESSING, FrameScorer, Scored
 from fusion_ros.evaluation.scoring_pass import Progress, Unscored
 from fusion_ros.evaluation.sources import within
@@ -73,6 +75,8 @@ class LivePass:
         rows: file to append the frames' rows to; it has its header.
         gallery: where best and worst frames go.
         perception: scores the nodes' detections and masks; None without labels.
+        fused: recording of what is scored, None for none.
+        recording: name of the mode's own recording in it.
     """
 
     def __init__(
@@ -83,6 +87,8 @@ class LivePass:
         rows: Path,
         gallery: Gallery,
         perception: LivePerception | None,
+        fused: FusedBag | None = None,
+        recording: str = "",
     ) -> None:
         self._contenders = contenders
         self._label = label
@@ -90,6 +96,8 @@ class LivePass:
         self._rows = rows
         self._gallery = gallery
         self._perception = perception
+        self._fused = fused
+        self._recording = recording
         self.agreement = Agreement()
         self.unscored = Unscored()
 
@@ -177,8 +185,9 @@ class LivePass:
         by_mode = {one.label: one.values[self._config.pictures_by] for one in scored}
         pictures = {one.label: one.frame.image for one in made} | {"/rgb": images.rgb, "/thermal": images.infrared}
         self._gallery.offer(key, by_mode, pictures)
-        if self._perception is not None:
-            self._perception.score_live(frame, live, made)
+        answers = Answers() if self._perception is None else self._perception.score_live(frame, live, made)
+        if self._fused is not None:
+            self._fused.write(key, seconds, self._recording, made, answers)
         writer.write(FrameFacts(key, seconds, condition, exposure), scored)
 
     def _published(self, offline: Fused, frame: LiveFrame, live: NDArray[np.uint8]) -> Fused:

@@ -12,8 +12,7 @@ from fusion_ros.evaluation.contenders import Fused
 from fusion_ros.evaluation.labels import Labels
 from fusion_ros.evaluation.live_images import MASK, read_images
 from fusion_ros.evaluation.live_record import LiveFrame
-from fusion_ros.evaluation.perception import PerceptionModels, PerceptionScorer
-from fusion_ros.metrics.segmentation import confusion_matrix
+from fusion_ros.evaluation.perception import Answers, PerceptionModels, PerceptionScorer
 
 
 class LivePerception(PerceptionScorer):
@@ -37,7 +36,7 @@ class LivePerception(PerceptionScorer):
         self._mask: NDArray[np.uint8] | None = None
         self.unanswered = 0
 
-    def score_live(self, frame: LiveFrame, live: NDArray[np.uint8], made: Sequence[Fused]) -> None:
+    def score_live(self, frame: LiveFrame, live: NDArray[np.uint8], made: Sequence[Fused]) -> Answers:
         """Score one frame, where the nodes that are asked for have answered."""
         mask = (
             next((image for stamp, image in self._masks if stamp == frame.stamp_ns), None) if frame.has_mask else None
@@ -45,16 +44,13 @@ class LivePerception(PerceptionScorer):
         wants_mask = bool(self.mask_names)
         if (self.box_names and frame.boxes is None) or (wants_mask and mask is None):
             self.unanswered += 1
-            return
+            return Answers()
         rows = np.round(np.array(frame.boxes or [], np.float64).reshape(-1, 6), 4)
         self._live, self._rows, self._mask = live, rows.tolist(), mask
-        self.score(str(frame.stamp_ns), made)
+        return self.score(str(frame.stamp_ns), made)
 
     def _find(self, image: NDArray[np.uint8]) -> list[list[float]]:
         return self._rows if image is self._live else super()._find(image)
 
-    def _confuse(self, image: NDArray[np.uint8], true: NDArray[np.uint8]) -> list[list[int]]:
-        if image is not self._live or self._mask is None:
-            return super()._confuse(image, true)
-        counts: list[list[int]] = confusion_matrix(self._mask, true, len(self.mask_names)).tolist()
-        return counts
+    def _segment(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return self._mask if image is self._live and self._mask is not None else super()._segment(image)

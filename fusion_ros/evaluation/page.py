@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 from markupsafe import Markup
@@ -70,6 +71,7 @@ def evaluation_page(
             ("numbers (JSON)", "summary.json"),
             ("table (Markdown)", "table.md"),
             ("table (LaTeX)", "table.tex"),
+            *((f"fused images ({name}, {size / 1e6:.1f} MB)", quote(name)) for name, size in summary["bags"].items()),
         ],
     )
 

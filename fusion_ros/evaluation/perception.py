@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,13 @@ from fusion_ros.perception import Detector, DetectorConfig, Segmenter, Segmenter
 from fusion_ros.perception.detector import SHIPPED_DETECTOR
 from fusion_ros.perception.model_files import find_model_file
 from fusion_ros.perception.segmenter import SHIPPED_SEGMENTER
-from fusion_ros.types import Detections
+from fusion_ros.types import Detections, SegmentationMask
 
 FILE = "perception.jsonl"
 # The precision-recall curve wants unsure boxes as well; COCO counts a hundred a picture.
 CONFIDENCE, _MOST_BOXES = 0.01, 100
+# Surer than this, a box is shown; the curve uses all of them.
+SURE = 0.25
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,14 @@ class FramePerception:
     found: Mapping[str, NDArray[np.float64]]
     confusion: Mapping[str, NDArray[np.int64]]
     unknown: Sequence[str] = ()
+
+
+@dataclass
+class Answers:
+    """What detector and segmenter found on one frame, by mode: sure boxes, and masks; empty where they did not run."""
+
+    boxes: dict[str, Detections] = field(default_factory=dict)
+    masks: dict[str, SegmentationMask] = field(default_factory=dict)
 
 
 class PerceptionModels:
@@ -102,23 +112,32 @@ class PerceptionScorer:
         """Classes that are compared, by the segmenter's ids."""
         return self._segmenter.class_names if self._segmenter else {}
 
-    def score(self, key: str, made: Sequence[Fused]) -> None:
-        """Search what every mode made of a frame that is labelled, and write it down."""
+    def score(self, key: str, made: Sequence[Fused]) -> Answers:
+        """Search what every mode made of a frame that is labelled, write it down, and return it."""
         height, width = made[0].frame.image.shape[:2]
         boxes = self._labels.boxes(key, height, width) if self._detector else None
         mask = self._labels.mask(key, height, width) if self._segmenter else None
+        answers = Answers()
         if boxes is None and mask is None:
-            return
+            return answers
         line: dict[str, Any] = {"frame": key}
         if boxes is not None:
             truth, line["unknown"] = self._true_rows(boxes)
             line["truth"] = truth.tolist()
             line["found"] = _once_an_image(made, self._find)
+            for label, rows in line["found"].items():
+                answers.boxes[label] = as_detections(np.array(rows, np.float64), self.box_names, SURE)
         if mask is not None:
             true = _renumbered(mask.class_id, mask.class_names, self.mask_names)
-            line["confusion"] = _once_an_image(made, lambda image: self._confuse(image, true))
+            for label, found in _once_an_image(made, self._segment).items():
+                answers.masks[label] = SegmentationMask(found, self.mask_names)
+            line["confusion"] = {
+                label: confusion_matrix(found.class_id, true, len(self.mask_names)).tolist()
+                for label, found in answers.masks.items()
+            }
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
+        return answers
 
     def _true_rows(self, boxes: Detections) -> tuple[NDArray[np.float64], list[str]]:
         """The boxes in the detector's numbering, and the classes of those it does not know."""
@@ -136,11 +155,10 @@ class PerceptionScorer:
         rows_as_lists: list[list[float]] = np.round(rows, 4).tolist()
         return rows_as_lists
 
-    def _confuse(self, image: NDArray[np.uint8], true: NDArray[np.uint8]) -> list[list[int]]:
+    def _segment(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         assert self._segmenter is not None
-        found = self._segmenter.segment(image).class_id
-        counts: list[list[int]] = confusion_matrix(found, true, len(self.mask_names)).tolist()
-        return counts
+        found: NDArray[np.uint8] = self._segmenter.segment(image).class_id
+        return found
 
 
 def _once_an_image(made: Sequence[Fused], work: Any) -> dict[str, Any]:
@@ -235,8 +253,8 @@ def _scores(
     scores: dict[str, float] = {}
     boxed = [(frame.found[mode], frame.truth) for frame in frames if frame.truth is not None]
     if boxed:
-        found = [_as_detections(rows, box_names) for rows, _ in boxed]
-        truth = [_as_detections(np.insert(rows, 4, 1.0, axis=1), box_names) for _, rows in boxed]
+        found = [as_detections(rows, box_names) for rows, _ in boxed]
+        truth = [as_detections(np.insert(rows, 4, 1.0, axis=1), box_names) for _, rows in boxed]
         scores |= average_precision(found, truth)
     confusions = [frame.confusion[mode] for frame in frames if frame.confusion]
     if confusions:
@@ -245,6 +263,8 @@ def _scores(
     return {name: value for name, value in scores.items() if value == value}
 
 
-def _as_detections(rows: NDArray[np.float64], names: Mapping[int, str]) -> Detections:
+def as_detections(rows: NDArray[np.float64], names: Mapping[int, str], confidence: float = 0.0) -> Detections:
+    """Boxes from rows of x_min, y_min, x_max, y_max, confidence, class; those of less confidence are left out."""
     rows = rows.reshape(-1, 6)
+    rows = rows[rows[:, 4] >= confidence]
     return Detections(rows[:, :4].astype(np.float32), rows[:, 4].astype(np.float32), rows[:, 5].astype(np.int64), names)

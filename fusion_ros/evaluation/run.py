@@ -14,7 +14,7 @@ from typing import Any
 from fusion_ros.bags.locations import is_url, shown
 from fusion_ros.configuration import values_of
 from fusion_ros.errors import InputError
-from fusion_ros.evaluation import frames_file, tables
+from fusion_ros.evaluation import frames_file, fused_bag, tables
 from fusion_ros.evaluation import perception as perception_file
 from fusion_ros.evaluation.config import EvaluationConfig
 from fusion_ros.evaluation.contenders import ModeSpec, parse_modes
@@ -106,6 +106,7 @@ def evaluate(
             if not table.frames:
                 raise InputError(f"{scoring.description}: no pair could be evaluated ({'; '.join(unusable)})")
             os.replace(out / PART, out / FRAMES)
+            fused_bag.put_together(out)
             scoring.finish()
         else:
             unusable = _notes_of_before(out)
@@ -119,6 +120,7 @@ def evaluate(
         if limits:
             verdicts = check(limits, summary)
             summary["gate"] = [{"limit": str(v.limit), "value": v.value, "kept": v.kept} for v in verdicts]
+        summary["bags"] = {path.name: path.stat().st_size for path in fused_bag.files_of(out)}
         _write_all(out, summary, table, gallery, found)
     return summary
 
@@ -150,6 +152,7 @@ def _begin(out: Path, settings: Mapping[str, Any]) -> list[str]:
     for name in _OURS:
         (out / name).unlink(missing_ok=True)
     shutil.rmtree(out / LIVE, ignore_errors=True)
+    fused_bag.remove(out)
     for folder in (PICTURES, SHARDS):
         shutil.rmtree(out / folder, ignore_errors=True)
     _write_text(out / SETTINGS, json.dumps(settings, indent=1))
@@ -174,7 +177,8 @@ def _resume(out: Path, settings: Mapping[str, Any], modes: Sequence[str]) -> lis
         return []
     if not (out / PART).exists():
         frames_file.begin(out / PART)
-    return frames_file.keep_whole_frames(out / PART, modes)
+    is_recorded = now["bag"] != fused_bag.NONE and now["engine"] == LOCAL
+    return frames_file.keep_whole_frames(out / PART, modes, fused_bag.keys_in_parts(out) if is_recorded else None)
 
 
 def _notes_of_before(out: Path) -> list[str]:

@@ -12,8 +12,9 @@ from fusion_ros.errors import InputError
 from fusion_ros.evaluation.config import EvaluationConfig
 from fusion_ros.evaluation.contenders import Contenders
 from fusion_ros.evaluation.frames_file import FrameFacts, FramesWriter
+from fusion_ros.evaluation.fused_bag import FusedBag
 from fusion_ros.evaluation.gallery import Gallery
-from fusion_ros.evaluation.perception import PerceptionScorer
+from fusion_ros.evaluation.perception import Answers, PerceptionScorer
 from fusion_ros.evaluation.scores import FrameScorer
 from fusion_ros.evaluation.sources import Source, SourcePair
 from fusion_ros.pipeline import PipelineMemory
@@ -62,6 +63,7 @@ class ScoringPass:
         gallery: where best and worst frames go.
         perception: detector and segmenter, None without labels.
         threads: how many modes are scored at a time, None for as many as there are cores.
+        fused: recording of what the modes make, None for none.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class ScoringPass:
         gallery: Gallery,
         perception: PerceptionScorer | None,
         threads: int | None = None,
+        fused: FusedBag | None = None,
     ) -> None:
         self._contenders = contenders
         self._config = config
@@ -79,6 +82,7 @@ class ScoringPass:
         self._gallery = gallery
         self._perception = perception
         self._threads = threads or len(os.sched_getaffinity(0))
+        self._fused = fused
         self._unscored = Unscored()
 
     def run(
@@ -152,7 +156,8 @@ class ScoringPass:
         by_mode = {one.label: one.values[self._config.pictures_by] for one in scored}
         pictures = {one.label: one.frame.image for one in made} | {"/rgb": images.rgb, "/thermal": images.infrared}
         self._gallery.offer(item.key, by_mode, pictures)
-        if self._perception is not None:
-            self._perception.score(item.key, made)
+        answers = Answers() if self._perception is None else self._perception.score(item.key, made)
+        if self._fused is not None:
+            self._fused.write(item.key, item.seconds, item.recording, made, answers)
         # Last of all: its rows say that everything else of this frame is on the disk.
         writer.write(FrameFacts(item.key, item.seconds, condition, exposure, item.recording), scored)
