@@ -20,6 +20,13 @@ over-exposed pixels with the best balanced accuracy; glare_enter and glare_exit 
 Dwell. How much a share changes within one dwell time in real video (95th percentile) shows whether the distance between
 enter and exit thresholds is enough. Only the first four fifths of each set (by name) are used to choose; the last fifth
 shows the result (RoadScene's last fifth happens to be all night, and mostly lit streets).
+
+Brightly lit streets at night are not called dark, and are not meant to be. A second cue would find them: the median
+luminance of the upper third of the picture, between its black and its white level, is at most 0.2 in 33 of the 35
+RoadScene nights that the dark share misses and in 1 of the 154 pictures by day. But those pictures are bright (mean
+luminance 144, 119 in the nights that are called dark), and low light's mode makes less of them than the normal one: on
+ten that were held out `caf` reaches a VIF of .855 and a Qabf of .682 with 2.6 % of its pixels saturated, `dfvo` .687
+and .629 with 3.2 %. Dark is a picture that needs light, not one that was taken at night.
 """
 
 from __future__ import annotations

@@ -26,11 +26,6 @@ def counts_from_celsius(celsius: NDArray[np.float32]) -> NDArray[np.uint16]:
     return np.clip(np.round(counts), 0, 65535).astype(np.uint16)
 
 
-def celsius_from_counts(counts: NDArray[np.uint16]) -> NDArray[np.float32]:
-    """Return degrees Celsius of raw counts in hundredths of a kelvin."""
-    return (counts / COUNTS_PER_KELVIN - ZERO_CELSIUS_KELVIN).astype(np.float32)
-
-
 class NoiseBank:
     """Normal noise that is drawn once and read from a different place for every frame: drawing anew takes long."""
 
