@@ -21,7 +21,7 @@ from fusion_ros.training.data.glare import GlareConfig, add_glare
 
 INPUTS = ("rgb", "thermal", "average", "maximum", "guided", "caf", "epofusion", "dfvo")
 # What glare or darkness hides in the visible image alone cannot be learned from it; a little shows how it looks.
-_LIGHT_ON_RGB_ALONE = 0.3
+_LIGHT_ON_RGB_ALONE = 0.6
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class SensorMixConfig:
     """How often each kind of picture is drawn in training."""
 
     inputs: tuple[float, ...] = setting(
-        (0.16, 0.14, 0.1, 0.05, 0.1, 0.15, 0.15, 0.15),
+        (0.16, 0.12, 0.08, 0.04, 0.08, 0.18, 0.18, 0.16),
         "how often rgb, thermal, average, maximum, guided, caf, epofusion and dfvo are drawn",
         length=len(INPUTS),
     )
@@ -39,8 +39,14 @@ class SensorMixConfig:
     darkness_share: float = setting(
         0.25, "share of pictures with a darkened visible image before it is fused", minimum=0.0, maximum=1.0
     )
+    lifted: float = setting(
+        0.5,
+        "share of darkened images that a camera at high gain brightens again, with their noise and a cast of colour",
+        minimum=0.0,
+        maximum=1.0,
+    )
     thermal_gamma: float = setting(
-        0.4, "thermal contrast is bent by a gamma of up to e to this", minimum=0.0, maximum=2.0
+        0.7, "thermal contrast is bent by a gamma of up to e to this", minimum=0.0, maximum=2.0
     )
     inverted: float = setting(0.0, "share of pictures with hot shown dark", minimum=0.0, maximum=1.0)
     glare: GlareConfig = section(GlareConfig, "glare")
@@ -90,10 +96,21 @@ def random_mix(
         visible = add_glare(visible, infrared, random, config.glare, boxes).visible
     elif draw < config.glare_share + config.darkness_share:
         visible = darken(visible, random, config.darkness)
+        if random.random() < config.lifted:
+            visible = _lifted(visible, random)
     infrared = _bent(infrared, float(random.uniform(-config.thermal_gamma, config.thermal_gamma)))
     if random.random() < config.inverted:
         infrared = 255 - infrared
     return mix(visible, infrared, kind)
+
+
+def _lifted(visible: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
+    """Night as a camera with automatic gain shows it: bright enough, noisy, and tinted by the lamps."""
+    brightest = max(float(np.percentile(visible, 99.5)), 8.0)
+    gains = random.uniform(0.5, 1.1) * random.uniform(0.75, 1.25, 3)
+    levels = np.clip(np.arange(256)[:, None] / brightest * gains, 0, 1) ** random.uniform(0.5, 1.0)
+    table = np.rint(255 * levels).astype(np.uint8).reshape(1, 256, 3)
+    return np.asarray(cv2.LUT(visible, table), np.uint8)
 
 
 def _bent(image: NDArray[np.uint8], logarithm: float) -> NDArray[np.uint8]:
