@@ -19,6 +19,7 @@ COMMANDS = {
     "fuse": "fuse one pair, two folders or two videos",
     "bag": "make, play and inspect rosbag2 recordings",
     "evaluate": "compare modes over a recording: metrics a frame, tables and a report",
+    "downstream": "what detection and segmentation gain from fusion: labelled pairs in every light, one table",
     "compare": "compare two evaluations of the same frames, with confidence intervals",
     "train": "train a network, a detector or a segmenter",
     "search": "let a perception task find the weights of the fusion loss",

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
+import cv2
 import numpy as np
 import pytest
 
+from fusion_ros.cli import main
 from fusion_ros.errors import InputError
 from fusion_ros.evaluation.downstream import DownstreamConfig, compare_inputs
 from fusion_ros.evaluation.downstream_table import markdown_of
@@ -112,3 +117,32 @@ def test_what_cannot_be_compared_is_named(pairs: list[LabelledPair]) -> None:
         compare_inputs([], BrightSpots(), CLASSES, DownstreamConfig())  # type: ignore[arg-type]
     with pytest.raises(InputError, match="does not know dog; it knows person, bicycle, car"):
         compare_inputs(pairs, BrightSpots(), ("person", "dog"), DownstreamConfig())  # type: ignore[arg-type]
+
+
+def test_the_command_writes_one_table_and_names_bad_labels(
+    pairs: list[LabelledPair], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = []
+    for number, pair in enumerate(pairs):
+        for sensor, image in (("vi", pair.visible), ("ir", pair.infrared)):
+            (tmp_path / sensor).mkdir(exist_ok=True)
+            cv2.imwrite(str(tmp_path / sensor / pair.name), image)
+        images.append({"id": number, "file_name": pair.name})
+    left, top, right, bottom = (float(value) for value in pairs[0].xyxy[0])
+    box = {"image_id": 0, "category_id": 1, "bbox": [left, top, right - left, bottom - top]}
+    labels = {"images": images, "annotations": [box], "categories": [{"id": 1, "name": "person"}]}
+    file = tmp_path / "boxes.json"
+    file.write_text(json.dumps(labels))
+    out = tmp_path / "out"
+    command = ["downstream", str(tmp_path), "--labels", str(file), "--out", str(out), "--conditions", "dark"]
+    command += ["--inputs", "rgb,thermal", "--resamples", "0", "--size", "128"]
+    assert main(command) == 0
+    assert (out / "downstream.md").read_text() == capsys.readouterr().out
+    assert set(json.loads((out / "downstream.json").read_text())["conditions"]["dark"]) == {"rgb", "thermal"}
+    before = (out / "downstream.md").read_bytes()
+    file.write_text(json.dumps({**labels, "annotations": [{**box, "bbox": [500, 0, 9, 9]}]}))
+    assert main(command) == 2
+    assert "outside the image of 128x96" in capsys.readouterr().err
+    assert main(["downstream", str(tmp_path), "--out", str(out)]) == 2
+    assert "labels.coco.json: no such file" in capsys.readouterr().err
+    assert (out / "downstream.md").read_bytes() == before

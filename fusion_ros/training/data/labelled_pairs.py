@@ -16,6 +16,7 @@ from fusion_ros.training.data.pairs import split_names
 from fusion_ros.training.data.pictures import read_pictures
 
 CLASS_NAMES = ("person", "bicycle", "car")
+LABELS_NAME = "labels.coco.json"
 
 
 @dataclass(frozen=True)
@@ -38,55 +39,71 @@ class LabelledPair:
 
 
 def read_labelled_pairs(
-    folder: Path, part: str, class_names: Sequence[str] = CLASS_NAMES, longer_side: int = 0
+    folder: Path,
+    part: str,
+    class_names: Sequence[str] = CLASS_NAMES,
+    longer_side: int = 0,
+    labels: Path | None = None,
 ) -> list[LabelledPair]:
     """Read the labelled pairs of one part of a data set.
 
     Args:
         folder: holds `vi/`, `ir/` and `labels.coco.json`, whose boxes are in pixels of `ir/`. An image entry with
             `"labelled": false` is left out; one without boxes is kept, as a picture with nothing to find.
-        part: `training` or `validation`, see `split_names`; all names count, also those without labels.
+        part: `training` or `validation`, see `split_names`; all names count, also those without labels. Or `all`.
         class_names: the classes to keep; boxes of other classes are ignored.
         longer_side: size of the pairs, pixels; 0 leaves them on the infrared image's grid. The visible image, which may
             be finer than the infrared one, keeps what this size can show.
+        labels: the file of boxes, where it is not `labels.coco.json` in the folder.
 
     Raises:
         InputError: files are missing or unreadable, no label is of a class in `class_names`, or a box lies wholly
             outside its image.
     """
-    labels = _read_labels(folder)
-    categories = {entry["id"]: entry["name"] for entry in labels["categories"]}
-    if not set(class_names) & set(categories.values()):
-        raise InputError(
-            f"{folder / 'labels.coco.json'}: none of the classes {', '.join(class_names)} is among "
-            f"{', '.join(categories.values())}; name classes that the labels have"
-        )
-    boxes: dict[int, list[tuple[int, list[float]]]] = {}
-    for annotation in labels["annotations"]:
-        name = categories.get(annotation["category_id"])
-        if name in class_names:
-            boxes.setdefault(annotation["image_id"], []).append((class_names.index(name), annotation["bbox"]))
-    entries = {entry["file_name"]: entry for entry in labels["images"]}
-    names = dict(zip(("training", "validation"), split_names(list(entries)), strict=True)).get(part)
+    path = labels or folder / LABELS_NAME
+    document = _read_labels(path)
+    boxes = _boxes_by_image(path, document, class_names)
+    entries = {entry["file_name"]: entry for entry in document["images"]}
+    training, validation = split_names(list(entries))
+    names = {"all": sorted(entries), "training": training, "validation": validation}.get(part)
     if names is None:
-        raise InputError(f"part: '{part}' is not one of training, validation")
+        raise InputError(f"part: '{part}' is not one of training, validation, all")
     chosen = [entries[name] for name in names if entries[name].get("labelled", True)]
     return [_read_pair(folder, entry, boxes.get(entry["id"], []), longer_side) for entry in chosen]
 
 
-def _read_labels(folder: Path) -> dict:
-    path = folder / "labels.coco.json"
+def _boxes_by_image(path: Path, document: dict, class_names: Sequence[str]) -> dict[int, list[tuple[int, list[float]]]]:
+    categories = {entry["id"]: entry["name"] for entry in document["categories"]}
+    if not set(class_names) & set(categories.values()):
+        raise InputError(
+            f"{path}: none of the classes {', '.join(class_names)} is among {', '.join(categories.values())}; name "
+            "classes that the labels have"
+        )
+    images = {entry["id"] for entry in document["images"]}
+    boxes: dict[int, list[tuple[int, list[float]]]] = {}
+    for annotation in document["annotations"]:
+        category, image = annotation["category_id"], annotation["image_id"]
+        if category not in categories or image not in images:
+            what = f"category {category}" if category not in categories else f"image {image}"
+            raise InputError(f"{path}: a box is of {what}, which the file does not describe")
+        if categories[category] in class_names:
+            boxes.setdefault(image, []).append((class_names.index(categories[category]), annotation["bbox"]))
+    return boxes
+
+
+def _read_labels(path: Path) -> dict:
     try:
-        labels = json.loads(path.read_text())
+        text = path.read_text(encoding="utf-8")
+        labels = json.loads(text) if text.strip() else {}
         missing = [key for key in ("categories", "images", "annotations") if key not in labels]
     except FileNotFoundError as error:
-        raise InputError(
-            f"{path}: no such file; this is trained on a folder with vi/, ir/ and labels.coco.json"
-        ) from error
+        raise InputError(f"{path}: no such file; a folder with vi/ and ir/ needs {LABELS_NAME} for this") from error
     except (OSError, ValueError, TypeError) as error:
         raise InputError(f"{path}: {error}; expected COCO labels in JSON") from error
     if missing:
         raise InputError(f"{path}: {', '.join(missing)} missing; expected COCO labels")
+    if not labels["images"]:
+        raise InputError(f"{path}: labels no image; expected COCO labels of the pairs in vi/ and ir/")
     return labels
 
 

@@ -71,6 +71,34 @@ def test_a_pair_without_boxes_is_kept(make_set: MakeSet) -> None:
     assert pair.class_id.shape == (0,)
 
 
+@pytest.mark.parametrize("text", ["", "  \n", "{}", '{"categories": [], "images": [], "annotations": []}', "[1"])
+def test_an_empty_label_file_is_named(make_set: MakeSet, text: str) -> None:
+    folder = make_set([])
+    (folder / "labels.coco.json").write_text(text)
+    with pytest.raises(InputError, match=r"labels\.coco\.json: "):
+        read_labelled_pairs(folder, "training")
+
+
+@pytest.mark.parametrize(("image", "category", "complaint"), [(0, 99, "category 99"), (77, 1, "image 77")])
+def test_a_box_of_something_that_is_not_described_is_named(
+    make_set: MakeSet, image: int, category: int, complaint: str
+) -> None:
+    with pytest.raises(InputError, match=f"a box is of {complaint}"):
+        read_labelled_pairs(make_set([(image, category, 5, 5, 9, 9)]), "training")
+
+
+def test_labels_without_a_class_that_is_wanted_are_refused(make_set: MakeSet) -> None:
+    with pytest.raises(InputError, match="none of the classes tram is among person, car, dog"):
+        read_labelled_pairs(make_set([]), "training", ["tram"])
+
+
+def test_pairs_can_be_read_at_another_size_and_all_together(make_set: MakeSet) -> None:
+    pairs = read_labelled_pairs(make_set([(9, 3, 6, 8, 30, 20)]), "all", longer_side=120)
+    assert len(pairs) == 10
+    assert pairs[9].infrared.shape == pairs[9].visible.shape[:2] == (80, 120)
+    np.testing.assert_allclose(pairs[9].xyxy, [[12, 16, 72, 56]])
+
+
 @pytest.mark.parametrize("box", [(70, 0, 5, 5), (0, 45, 5, 5), (-9, 0, 5, 5), (5, 5, 0, 9)])
 def test_a_box_outside_the_image_or_without_area_is_named(
     make_set: MakeSet, box: tuple[float, float, float, float]
