@@ -190,7 +190,7 @@ class Trainer:
             progress = stack.enter_context(Progress(*columns, disable=not self._accelerator.is_main_process))
             bar = progress.add_task("training", total=config.steps, completed=self._step)
             batches = iter(self._batches())
-            while self._step < config.steps and not self._stop_requested:
+            while self._step < config.steps and not self._any(self._stop_requested):
                 loss, terms = self._take_step(batches)
                 progress.update(bar, completed=self._step, description=f"loss {loss:.4f}")
                 if self._step % config.log_every == 0:
@@ -200,12 +200,19 @@ class Trainer:
                     self._validate(log)
                 if self._step % config.checkpoint_every == 0:
                     self._save()
-                if config.max_minutes and time.monotonic() - started > 60 * config.max_minutes:
+                if config.max_minutes and self._any(time.monotonic() - started > 60 * config.max_minutes):
                     break
             self._save()
-        if self._stop_requested:
+        if self._any(self._stop_requested):
             raise KeyboardInterrupt
         return TrainingResult(self._step, self._step >= config.steps, self._out / WEIGHTS_NAME, self._metrics)
+
+    def _any(self, flag: bool) -> bool:
+        """Whether the flag is up in any process: all must stop after the same step, or the others wait for gradients."""
+        if self._accelerator.num_processes == 1:
+            return flag
+        flags = torch.tensor(float(flag), device=self._accelerator.device)
+        return bool(self._accelerator.reduce(flags, "sum") > 0)
 
     def _take_step(self, batches: Iterator[dict[str, Tensor]]) -> tuple[float, dict[str, float]]:
         config = self._config
@@ -220,7 +227,7 @@ class Trainer:
                 loss, terms = self._task.loss(batch, self._step)
             self._accelerator.backward(loss / config.accumulate)
             total += float(loss.detach()) / config.accumulate
-        if not math.isfinite(total):
+        if self._any(not math.isfinite(total)):
             raise JobError(f"step {self._step}: the loss is {total}; lower the learning rate or set clip")
         if config.clip:
             self._accelerator.clip_grad_norm_(self._network.parameters(), config.clip)
@@ -267,6 +274,7 @@ class Trainer:
         network = self._accelerator.unwrap_model(self._network)
         state = {
             "step": self._step,
+            "processes": self._accelerator.num_processes,
             "metrics": dict(self._metrics),
             "network": network.state_dict(),
             "optimiser": self._optimiser.state_dict(),
@@ -286,6 +294,12 @@ class Trainer:
 
     def _load_checkpoint(self) -> None:
         state = read_state(self._out, self._settings, CHANGEABLE, self._defaults)
+        processes = state.get("processes", self._accelerator.num_processes)
+        if processes != self._accelerator.num_processes:
+            raise InputError(
+                f"{self._out}: was made by {processes} processes, here are {self._accelerator.num_processes}; "
+                "each has its share of the samples: resume with as many"
+            )
         self._accelerator.unwrap_model(self._network).load_state_dict(state["network"])
         self._optimiser.load_state_dict(state["optimiser"])
         if self._accelerator.scaler and state["scaler"]:
