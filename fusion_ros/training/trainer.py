@@ -208,7 +208,7 @@ class Trainer:
         return TrainingResult(self._step, self._step >= config.steps, self._out / WEIGHTS_NAME, self._metrics)
 
     def _any(self, flag: bool) -> bool:
-        """Whether the flag is up in any process: all must stop after the same step, or the others wait for gradients."""
+        """Whether the flag is up in any process: all must stop after the same step, or some wait for gradients."""
         if self._accelerator.num_processes == 1:
             return flag
         flags = torch.tensor(float(flag), device=self._accelerator.device)

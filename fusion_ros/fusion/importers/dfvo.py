@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from fusion_ros.fusion.importers.renaming import Rule, renamed
 from fusion_ros.fusion.importers.state_dicts import load_state_dict
 
 SENSORS = {"Vi": "visible", "Ir": "infrared"}
@@ -31,7 +32,7 @@ def _decoder(match: re.Match[str]) -> str:
     return f"{DECODERS[match[1]]}.0.{int(match[2]) - 1}.{PARTS[match[3]]}"
 
 
-RULES = (
+RULES: tuple[Rule, ...] = (
     (re.compile(r"(Vi|Ir)Encode(\d)\.(Conv|Bn)"), _encoder),
     (re.compile(r"(Vi|Ir)Conv"), lambda m: f"down_{SENSORS[m[1]]}.0"),
     (re.compile(r"(Vi|Ir)UpConv"), lambda m: f"up_{SENSORS[m[1]]}.layer"),
@@ -61,23 +62,14 @@ def rename(released: Mapping[str, Tensor]) -> dict[str, Tensor]:
     The released decoders are transposed convolutions of stride 1, ours are convolutions: the same function with input
     and output swapped and the kernel turned by 180 degrees.
     """
-    renamed = {}
+    ours = {}
     for key, tensor in released.items():
         if key.startswith(DEAD):
             continue
         if TRANSPOSED.fullmatch(key):
             tensor = tensor.transpose(0, 1).flip(2, 3).contiguous()
-        renamed[_our_name(key)] = tensor
-    return renamed
-
-
-def _our_name(key: str) -> str:
-    layer, _, kind = key.rpartition(".")
-    for pattern, name in RULES:
-        match = pattern.fullmatch(layer)
-        if match:
-            return f"{name(match)}.{kind}"
-    return key
+        ours[renamed(key, RULES)] = tensor
+    return ours
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

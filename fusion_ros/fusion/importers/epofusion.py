@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from fusion_ros.fusion.importers.renaming import Rule, renamed
 from fusion_ros.fusion.importers.state_dicts import load_state_dict
 
 BLOCK_PARTS = {
@@ -58,7 +59,7 @@ RECONSTRUCTION_PARTS = {
     "output_conv": "paint",
     "se_block": "gain",
 }
-RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
+RULES: tuple[Rule, ...] = (
     (re.compile(r"backbone\.downsample_layers\.(\d)\.(\d)"), lambda m: f"encoder.down.{m[1]}.{m[2]}"),
     (
         re.compile(rf"backbone\.stages\.(\d)\.(\d+)\.({'|'.join(BLOCK_PARTS)})"),
@@ -106,11 +107,7 @@ def _our_name(key: str) -> str:
     layer, _, kind = key.rpartition(".")
     if layer in FIXED_NAMES:
         return f"{FIXED_NAMES[layer]}.{kind}"
-    for pattern, name in RULES:
-        match = pattern.fullmatch(layer)
-        if match:
-            return f"{name(match)}.{kind}"
-    return key
+    return renamed(key, RULES)
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -119,7 +116,7 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Raises:
         InputError: where the file holds no state dict.
     """
-    renamed = rename(load_state_dict(path))
-    layers = {key.split(".")[1] for key in renamed if key.startswith("refine.")}
-    gain = any(key.startswith("mscf.gain.") for key in renamed)
-    return renamed, {"layers": max(len(layers), 1), "output_gain": gain}
+    ours = rename(load_state_dict(path))
+    layers = {key.split(".")[1] for key in ours if key.startswith("refine.")}
+    gain = any(key.startswith("mscf.gain.") for key in ours)
+    return ours, {"layers": max(len(layers), 1), "output_gain": gain}
