@@ -17,7 +17,7 @@ as one of these holds:
 Time jumps. A looped recording, or a clock that is set, makes stamps jump. The two streams notice at different moments,
 so each is followed separately: the frames between two jumps form a stretch, a stream that jumps opens a new stretch (or
 joins the other stream's), and a stretch that both have left is settled and forgotten. Every pass of a looped recording
-therefore gives the same pairs, up to its last frame.
+therefore gives the same pairs, up to its last frame. Stretches and their streams are in `stretches`.
 
 Nothing here knows ROS or images: an item is whatever the caller wants back. Not thread-safe; use from one thread.
 """
@@ -25,26 +25,39 @@ Nothing here knows ROS or images: an item is whatever the caller wants back. Not
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Generic, Literal, TypeVar
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
 from fusion_ros.configuration import setting, validate
+from fusion_ros.stretches import (
+    BACKWARD_JUMP_NS,
+    FORWARD_JUMP_NS,
+    Side,
+    Stream,
+    Stretch,
+    Waiting,
+    belongs,
+    jumps,
+    stamp_of,
+)
 from fusion_ros.types import NANOSECONDS_PER_SECOND
 
-Stream = Literal["rgb", "thermal"]
+__all__ = [
+    "BACKWARD_JUMP_NS",
+    "FORWARD_JUMP_NS",
+    "Match",
+    "NearestStampMatcher",
+    "PairingConfig",
+    "Stream",
+    "pair_offline",
+]
+
 RgbT = TypeVar("RgbT")
 ThermalT = TypeVar("ThermalT")
 
 EARLY_SHARE = 0.4
-GAPS_REMEMBERED = 16
-GAPS_NEEDED = 4
-# A step back by less is frames out of order, not a jump; cameras that publish from several threads swap neighbours.
-BACKWARD_JUMP_NS = 300_000_000
-FORWARD_JUMP_NS = 2_000_000_000
-# A recording shorter than BACKWARD_JUMP_NS loops without a large step back; so many late frames in a row betray it.
-LATE_FRAMES_OF_A_JUMP = 5
 _OFFLINE_QUEUE = 1000
 
 
@@ -106,61 +119,6 @@ class Match(Generic[RgbT, ThermalT]):
         return self.thermal_stamp_ns - self.rgb_stamp_ns
 
 
-@dataclass(frozen=True, order=True)
-class _Waiting:
-    stamp: int
-    item: object = field(compare=False)
-    arrival_ns: int | None = field(compare=False)
-
-
-@dataclass
-class _Side:
-    """One stream within one stretch of time: frames that wait, in order of stamp, and what is known of the rest."""
-
-    waiting: list[_Waiting] = field(default_factory=list)
-    first: int | None = None
-    newest: int | None = None
-    settled_to: int | None = None
-    present: bool = False
-    late_in_a_row: int = 0
-    gaps: deque[int] = field(default_factory=lambda: deque(maxlen=GAPS_REMEMBERED))
-
-    def has_passed(self, stamp: int) -> bool:
-        """Whether every frame to come is stamped at or after `stamp`."""
-        gone = not self.present and self.first is not None
-        return gone or (self.newest is not None and self.newest >= stamp)
-
-    def expects_next_after(self) -> float:
-        """Shortest recent gap between two frames; 0 while too few are known."""
-        return min(self.gaps) if len(self.gaps) >= GAPS_NEEDED else 0.0
-
-    def nearest(self, stamp: int) -> int:
-        """Index of the waiting frame nearest to `stamp` (the earlier of two equally near); there must be one."""
-        after = bisect_left(self.waiting, stamp, key=_stamp_of)
-        if after == 0:
-            return 0
-        if after == len(self.waiting):
-            return after - 1
-        before_is_nearer = stamp - self.waiting[after - 1].stamp <= self.waiting[after].stamp - stamp
-        return after - 1 if before_is_nearer else after
-
-
-def _stamp_of(frame: _Waiting) -> int:
-    return frame.stamp
-
-
-class _Stretch:
-    """Frames of both streams between two time jumps."""
-
-    def __init__(self, serial: int) -> None:
-        self.serial = serial
-        self.rgb = _Side()
-        self.thermal = _Side()
-
-    def side(self, stream: Stream) -> _Side:
-        return self.rgb if stream == "rgb" else self.thermal
-
-
 class NearestStampMatcher(Generic[RgbT, ThermalT]):
     """Pairs two streams as described at the top of this module.
 
@@ -211,7 +169,7 @@ class NearestStampMatcher(Generic[RgbT, ThermalT]):
     def expire(self, now_ns: int) -> list[Match[RgbT, ThermalT]]:
         """Release pairs whose frames have both waited for `patience`; call it from a timer, with `add`'s clock."""
 
-        def waited(rgb: _Waiting, thermal: _Waiting) -> bool:
+        def waited(rgb: Waiting, thermal: Waiting) -> bool:
             if rgb.arrival_ns is None or thermal.arrival_ns is None:
                 return False
             return now_ns - max(rgb.arrival_ns, thermal.arrival_ns) >= self._patience_ns
@@ -238,12 +196,12 @@ class NearestStampMatcher(Generic[RgbT, ThermalT]):
         }
 
     def _forget(self) -> None:
-        stretch = _Stretch(0)
+        stretch = Stretch(0)
         stretch.rgb.present = stretch.thermal.present = True
-        self._where: dict[Stream, _Stretch] = {"rgb": stretch, "thermal": stretch}
+        self._where: dict[Stream, Stretch] = {"rgb": stretch, "thermal": stretch}
         self._serial = 0
 
-    def _stretches(self) -> list[_Stretch]:
+    def _stretches(self) -> list[Stretch]:
         rgb, thermal = self._where["rgb"], self._where["thermal"]
         return [rgb] if rgb is thermal else sorted((rgb, thermal), key=lambda stretch: stretch.serial)
 
@@ -259,19 +217,19 @@ class NearestStampMatcher(Generic[RgbT, ThermalT]):
             self._drop(stream, "duplicate" if stamp == side.settled_to else "late")
             side.late_in_a_row += stamp < side.settled_to
             return matches
-        place = bisect_left(side.waiting, stamp, key=_stamp_of)
+        place = bisect_left(side.waiting, stamp, key=stamp_of)
         if place < len(side.waiting) and side.waiting[place].stamp == stamp:
             self._drop(stream, "duplicate")
             return matches
         side.late_in_a_row = 0
         self._note(stream, side, stamp)
-        insort(side.waiting, _Waiting(stamp, item, now_ns))
+        insort(side.waiting, Waiting(stamp, item, now_ns))
         matches += self._settle(stretch, self._is_final(stretch))
         if len(side.waiting) > self.config.queue_size:
             matches += self._make_room(stretch, stream)
         return matches
 
-    def _note(self, stream: Stream, side: _Side, stamp: int) -> None:
+    def _note(self, stream: Stream, side: Side, stamp: int) -> None:
         if side.newest is None:
             side.first = side.newest = stamp
         elif stamp > side.newest:
@@ -289,15 +247,15 @@ class NearestStampMatcher(Generic[RgbT, ThermalT]):
         other = there.side("thermal" if stream == "rgb" else "rgb")
         left_at = there.side(stream).settled_to
         is_in_time = left_at is None or stamp > left_at
-        if there is not here and is_in_time and _belongs(stamp, there, here, other):
+        if there is not here and is_in_time and belongs(stamp, there, here, other):
             return self._move(stream, there)
-        if _jumps(stamp, here.side(stream), other if there is here else None):
+        if jumps(stamp, here.side(stream), other if there is here else None):
             self._serial += 1
             self.time_jumps += 1
-            return self._move(stream, _Stretch(self._serial))
+            return self._move(stream, Stretch(self._serial))
         return []
 
-    def _move(self, stream: Stream, target: _Stretch) -> list[Match[RgbT, ThermalT]]:
+    def _move(self, stream: Stream, target: Stretch) -> list[Match[RgbT, ThermalT]]:
         left = self._where[stream]
         left.side(stream).present = False
         left.side(stream).late_in_a_row = 0
@@ -309,10 +267,10 @@ class NearestStampMatcher(Generic[RgbT, ThermalT]):
 
     # -- settling ----------------------------------------------------------------------------------------------------
 
-    def _is_final(self, stretch: _Stretch) -> Callable[[_Waiting, _Waiting], bool]:
+    def _is_final(self, stretch: Stretch) -> Callable[[Waiting, Waiting], bool]:
         """Rules 1 and 2 of the module's text."""
 
-        def final(rgb: _Waiting, thermal: _Waiting) -> bool:
+        def final(rgb: Waiting, thermal: Waiting) -> bool:
             earlier_side = stretch.rgb if rgb.stamp <= thermal.stamp else stretch.thermal
             if earlier_side.has_passed(max(rgb.stamp, thermal.stamp)):
                 return True
@@ -321,9 +279,7 @@ class NearestStampMatcher(Generic[RgbT, ThermalT]):
 
         return final
 
-    def _settle(
-        self, stretch: _Stretch, may_leave: Callable[[_Waiting, _Waiting], bool]
-    ) -> list[Match[RgbT, ThermalT]]:
+    def _settle(self, stretch: Stretch, may_leave: Callable[[Waiting, Waiting], bool]) -> list[Match[RgbT, ThermalT]]:
         """Release the mutually nearest pairs, oldest first, up to the first that must wait."""
         matches: list[Match[RgbT, ThermalT]] = []
         while (found := self._first_mutual(stretch.rgb, stretch.thermal)) is not None:
@@ -335,7 +291,7 @@ class NearestStampMatcher(Generic[RgbT, ThermalT]):
         self._prune(stretch, "thermal")
         return matches
 
-    def _first_mutual(self, rgb: _Side, thermal: _Side) -> tuple[int, int] | None:
+    def _first_mutual(self, rgb: Side, thermal: Side) -> tuple[int, int] | None:
         if not thermal.waiting:
             return None
         for i, frame in enumerate(rgb.waiting):
@@ -345,10 +301,10 @@ class NearestStampMatcher(Generic[RgbT, ThermalT]):
                 return i, j
         return None
 
-    def _release(self, stretch: _Stretch, i: int, j: int) -> list[Match[RgbT, ThermalT]]:
+    def _release(self, stretch: Stretch, i: int, j: int) -> list[Match[RgbT, ThermalT]]:
         """Take pair (i, j) out, and before it whatever its older neighbours still give."""
         rgb, thermal = stretch.rgb, stretch.thermal
-        older = _Stretch(stretch.serial)
+        older = Stretch(stretch.serial)
         older.rgb.waiting, older.thermal.waiting = rgb.waiting[:i], thermal.waiting[:j]
         first, second = rgb.waiting[i], thermal.waiting[j]
         del rgb.waiting[: i + 1], thermal.waiting[: j + 1]
@@ -356,7 +312,7 @@ class NearestStampMatcher(Generic[RgbT, ThermalT]):
         match: Match[RgbT, ThermalT] = Match(first.item, second.item, first.stamp, second.stamp)  # type: ignore[arg-type]
         return [*self._close(older), match]
 
-    def _close(self, stretch: _Stretch) -> list[Match[RgbT, ThermalT]]:
+    def _close(self, stretch: Stretch) -> list[Match[RgbT, ThermalT]]:
         """Settle a stretch to which nothing will be added."""
         matches = self._settle(stretch, lambda _rgb, _thermal: True)
         for stream in ("rgb", "thermal"):
@@ -364,13 +320,13 @@ class NearestStampMatcher(Generic[RgbT, ThermalT]):
             self._drop_oldest(stream, side, len(side.waiting), "unpaired")
         return matches
 
-    def _drop_oldest(self, stream: Stream, side: _Side, count: int, reason: str) -> None:
+    def _drop_oldest(self, stream: Stream, side: Side, count: int, reason: str) -> None:
         if count:
             side.settled_to = side.waiting[count - 1].stamp
             del side.waiting[:count]
             self._drop(stream, reason, count)
 
-    def _prune(self, stretch: _Stretch, stream: Stream) -> None:
+    def _prune(self, stretch: Stretch, stream: Stream) -> None:
         """Drop the oldest frames of `stream` that nothing here or to come is near enough to."""
         side = stretch.side(stream)
         other = stretch.thermal if stream == "rgb" else stretch.rgb
@@ -382,7 +338,7 @@ class NearestStampMatcher(Generic[RgbT, ThermalT]):
             hopeless += 1
         self._drop_oldest(stream, side, hopeless, "unpaired")
 
-    def _make_room(self, stretch: _Stretch, stream: Stream) -> list[Match[RgbT, ThermalT]]:
+    def _make_room(self, stretch: Stretch, stream: Stream) -> list[Match[RgbT, ThermalT]]:
         side = stretch.side(stream)
         oldest = side.waiting[0]
         found = self._first_mutual(stretch.rgb, stretch.thermal)
@@ -392,28 +348,6 @@ class NearestStampMatcher(Generic[RgbT, ThermalT]):
                 return self._release(stretch, *found)
         self._drop_oldest(stream, side, 1, "overflow")
         return []
-
-
-def _belongs(stamp: int, there: _Stretch, here: _Stretch, other: _Side) -> bool:
-    """Whether a frame stamped `stamp` lies where the other stream is, in the stretch `there`.
-
-    In an older stretch only its end counts: the middle of a recording that has been left is not a place to go back to.
-    """
-    if other.first is None or other.newest is None:
-        return False
-    start = other.first if there.serial > here.serial else other.newest
-    return start - BACKWARD_JUMP_NS <= stamp <= other.newest + BACKWARD_JUMP_NS
-
-
-def _jumps(stamp: int, side: _Side, other: _Side | None) -> bool:
-    """Whether a stream at `side` jumps with `stamp`; `other` is the other stream where it is in the same stretch."""
-    if side.newest is None:
-        return False
-    if stamp < side.newest - BACKWARD_JUMP_NS or side.late_in_a_row >= LATE_FRAMES_OF_A_JUMP:
-        return True
-    # A camera that was silent while the other went on has not jumped.
-    went_on = other is not None and other.newest is not None and stamp <= other.newest + BACKWARD_JUMP_NS
-    return stamp > side.newest + FORWARD_JUMP_NS and not went_on
 
 
 def pair_offline(

@@ -7,7 +7,7 @@ import random
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fusion_ros.errors import InputError
@@ -288,6 +288,7 @@ def oracle(rgb, thermal, slop):
     return [*left, (a, b), *right]
 
 
+@settings(deadline=None)
 @given(
     rgb=st.sets(st.integers(0, 250), max_size=20),
     thermal=st.sets(st.integers(0, 250), max_size=20),
@@ -305,6 +306,7 @@ def test_offline_pairs_are_those_of_the_definition(rgb, thermal, slop):
     assert dropped["thermal_unpaired"] == len(thermal) - len(pairs)
 
 
+@settings(deadline=None)
 @given(
     rgb=st.sets(st.integers(0, 250), max_size=20),
     thermal=st.sets(st.integers(0, 250), max_size=20),
@@ -320,6 +322,7 @@ def test_pairs_do_not_depend_on_which_stream_is_late(rgb, thermal, latencies):
     assert results[0] == results[1]
 
 
+@settings(deadline=None)
 @given(
     events=st.lists(st.tuples(st.booleans(), st.integers(0, 400)), max_size=80),
     slop=st.integers(0, 50),
