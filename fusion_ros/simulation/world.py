@@ -112,7 +112,8 @@ class World:
     def paint_thermal(self, view: Viewpoint, seconds: float) -> NDArray[np.float32]:
         """Paint the temperatures before a thermal camera at `view`: (H, W) degrees Celsius."""
         air = self._schedule.atmosphere_at(seconds)
-        temperature = np.empty((view.height, view.width), np.float32)
+        # Not left to chance: a pixel that no surface covers has the temperature of the air.
+        temperature = np.full((view.height, view.width), air.air, np.float32)
         draw_thermal_backdrop(self._backdrop, temperature, view, air)
         tunnel = self._tunnel_in_sight(view)
         for item in self._items(view, seconds, tunnel):

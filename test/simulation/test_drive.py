@@ -14,6 +14,7 @@ from fusion_ros.simulation.drive import DriveConfig, SimulatedDrive
 from fusion_ros.simulation.layers import BICYCLE_MASK, MASK_NAMES, PERSON_MASK, ROAD, VEHICLE_MASK
 from fusion_ros.simulation.road_users import BICYCLE, CAR, CLASS_NAMES, PERSON
 from fusion_ros.simulation.schedule import Schedule
+from fusion_ros.simulation.sensors import counts_from_celsius
 from fusion_ros.simulation.world import World
 
 SMALL = DriveConfig(width=160, height=120, duration=14.0, rgb_rate=4.0, thermal_rate=3.6)
@@ -224,3 +225,17 @@ def test_the_baseline_moves_the_thermal_camera_only():
 def test_settings_out_of_range_are_refused(changes, reason):
     with pytest.raises(InputError, match=reason):
         DriveConfig(**changes)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("width", "height"), [(64, 48), (65, 49), (1920, 48), (64, 1200), (321, 241)])
+def test_every_pixel_has_a_temperature_whatever_the_size(width, height):
+    drive = SimulatedDrive(DriveConfig(width=width, height=height))
+    world = World(np.random.default_rng(3), drive.schedule)
+    # Open road, tunnel and night.
+    for seconds in np.linspace(0.5, drive.schedule.duration - 0.5, 5):
+        temperature = world.paint_thermal(world.viewpoint(float(seconds), width, height), float(seconds))
+        counts = counts_from_celsius(temperature)
+        # From a clear sky to an engine.
+        assert -60.0 < temperature.min() <= temperature.max() < 120.0
+        assert np.abs(counts / 100 - 273.15 - temperature).max() <= 0.006
