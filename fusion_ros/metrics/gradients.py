@@ -16,19 +16,23 @@ Image = NDArray[np.uint8]
 Map = NDArray[np.float32]
 
 
-def spatial_frequency(image: Image) -> float:
+def squared_differences(image: Image) -> tuple[int, int]:
+    """Sums of the squared first differences of (H, W) uint8 down and across."""
+    pairs = (image[1:], image[:-1]), (image[:, 1:], image[:, :-1])
+    down, across = (round(cv2.norm(one, other, cv2.NORM_L2SQR)) if one.size else 0 for one, other in pairs)
+    return down, across
+
+
+def spatial_frequency(squares: tuple[int, int], shape: tuple[int, ...]) -> float:
     """SF: root of the mean squared first differences down and across, each over its own valid pixels, 0 to 361.
 
     Args:
-        image: (H, W) uint8.
+        squares: of `squared_differences`.
+        shape: (H, W) of the image.
     """
-    height, width = image.shape
-    squares = 0.0
-    if height > 1:
-        squares += cv2.norm(image[1:], image[:-1], cv2.NORM_L2SQR) / ((height - 1) * width)
-    if width > 1:
-        squares += cv2.norm(image[:, 1:], image[:, :-1], cv2.NORM_L2SQR) / (height * (width - 1))
-    return math.sqrt(squares)
+    height, width = shape
+    down, across = squares
+    return math.sqrt(down / max((height - 1) * width, 1) + across / max(height * (width - 1), 1))
 
 
 def twice_the_gradient(image: Image) -> Iterator[tuple[slice, Map]]:
@@ -61,15 +65,19 @@ def twice_the_gradient(image: Image) -> Iterator[tuple[slice, Map]]:
         yield rows, np.sqrt(down, out=down)
 
 
-def average_gradient(image: Image, interior: bool = False) -> float:
+def gradient_sum(image: Image) -> float:
+    """Sum of the magnitudes of the gradient of (H, W) uint8."""
+    # Few rows may be added in single precision; many may not.
+    return sum(float(twice.sum(axis=0).sum(dtype=np.float64)) for _, twice in twice_the_gradient(image)) / 2.0
+
+
+def average_gradient(total: float, shape: tuple[int, ...], interior: bool = False) -> float:
     """AG: sum of sqrt((gx^2 + gy^2) / 2) over the number of pixels, 0 to 255.
 
     Args:
-        image: (H, W) uint8.
+        total: of `gradient_sum`.
+        shape: (H, W) of the image.
         interior: divide by (H-1)(W-1) instead of HW.
     """
-    height, width = image.shape
-    total = sum(float(twice.sum(axis=0).sum(dtype=np.float64)) for _, twice in twice_the_gradient(image)) / math.sqrt(
-        8.0
-    )
-    return total / max((height - 1) * (width - 1), 1) if interior else total / image.size
+    height, width = shape
+    return total / math.sqrt(2.0) / (max((height - 1) * (width - 1), 1) if interior else height * width)

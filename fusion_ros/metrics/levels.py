@@ -1,15 +1,14 @@
-"""Metrics of single pixels: EN, MI, SD from histograms, MSE, PSNR, CC, SCD from sums of whole numbers."""
+"""Histograms, and what follows from them and from sums over pixels, in whole numbers: EN, MI, SD, MSE, CC, SCD."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import cached_property
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-
-from fusion_ros.metrics.profiles import PSNR_OF_IDENTITY_DB
 
 Image = NDArray[np.uint8]
 Counts = NDArray[np.int64]
@@ -67,14 +66,19 @@ class Levels:
         return math.sqrt(float(self.counts @ np.minimum(above_mean**2, 255.0)) / self.pixels)
 
 
-def joint_counts(source: Image, fused: Image) -> Counts:
-    """(256, 256): how often each pair of levels occurs; rows are the source's.
+def joint_entropy(first: Image, second: Image) -> float:
+    """Entropy of the 256x256 joint histogram in bits, 0 to 16.
 
     Args:
-        source: uint8 of any shape.
-        fused: same shape.
+        first: uint8 of any shape.
+        second: same shape.
     """
-    return _counts(source, fused)
+    return _entropy(_counts(first, second))
+
+
+def squared_distance(first: Image, second: Image) -> int:
+    """Sum of squared differences of two images of one shape."""
+    return round(cv2.norm(first, second, cv2.NORM_L2SQR))
 
 
 def _counts(*images: Image) -> Counts:
@@ -85,17 +89,6 @@ def _counts(*images: Image) -> Counts:
         counts = cv2.calcHist(part, list(range(len(part))), None, [256] * len(part), [0, 256] * len(part))
         total += counts.reshape(total.shape).astype(np.int64)
     return total
-
-
-def mutual_information(source: Levels, fused: Levels, joint: Counts) -> float:
-    """I(source; fused) in bits, 0 to 8.
-
-    Args:
-        source: histogram of one image.
-        fused: histogram of the other.
-        joint: of both.
-    """
-    return max(source.entropy + fused.entropy - _entropy(joint), 0.0)
 
 
 def _entropy(counts: Counts) -> float:
@@ -109,17 +102,16 @@ class Moments:
     """Sums over a triple from which MSE, CC and SCD follow, in whole numbers of any size.
 
     Args:
-        images: infrared, visible, fused, uint8 of one shape.
-        levels: their histograms.
+        levels: histograms of infrared, visible and fused image.
+        apart: squared distances of infrared and visible, infrared and fused, visible and fused image.
     """
 
-    def __init__(self, images: tuple[Image, Image, Image], levels: tuple[Levels, Levels, Levels]) -> None:
+    def __init__(self, levels: Sequence[Levels], apart: Sequence[int]) -> None:
         self._count = levels[0].pixels
         self._sums = [level.sum for level in levels]
         self._products = {(i, i): level.sum_of_squares for i, level in enumerate(levels)}
-        for i, j in ((0, 1), (0, 2), (1, 2)):
-            apart = round(cv2.norm(images[i], images[j], cv2.NORM_L2SQR))
-            self._products[i, j] = (self._products[i, i] + self._products[j, j] - apart) // 2
+        for (i, j), distance in zip(((0, 1), (0, 2), (1, 2)), apart, strict=True):
+            self._products[i, j] = (self._products[i, i] + self._products[j, j] - distance) // 2
 
     def _covariance(self, first: int, second: int) -> int:
         """Covariance times the squared count."""
@@ -152,10 +144,3 @@ def _pearson(covariance: int, first_variance: int, second_variance: int) -> floa
     if min(first_variance, second_variance) <= 0:
         return 0.0
     return covariance / math.sqrt(first_variance) / math.sqrt(second_variance)
-
-
-def peak_signal_to_noise(mse: float, peak: float = 255.0) -> float:
-    """PSNR of a mean squared error in decibel; `PSNR_OF_IDENTITY_DB` where the error is zero, 0 for a black image."""
-    if mse == 0.0:
-        return PSNR_OF_IDENTITY_DB
-    return 10.0 * math.log10(peak * peak / mse) if peak > 0 else 0.0

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from fusion_ros.errors import InputError
 from fusion_ros.metrics import qabf, ssim, vif
 from fusion_ros.metrics.gradients import twice_the_gradient
-from fusion_ros.metrics.levels import Levels, Moments, joint_counts, mutual_information, peak_signal_to_noise
+from fusion_ros.metrics.levels import Levels, joint_entropy, squared_distance
 from fusion_ros.metrics.overexposure import Mask, checked_mask
 from fusion_ros.metrics.parallel import in_parallel
-from fusion_ros.metrics.profiles import METRICS, SsimVariant
+from fusion_ros.metrics.pixels import PixelSums
+from fusion_ros.metrics.profiles import METRICS, PROFILES
 from fusion_ros.metrics.scoring import as_grey
 from fusion_ros.metrics.windows import strips
 
@@ -43,9 +44,9 @@ class RegionScorer:
         self._sources = as_grey(infrared, "infrared"), as_grey(visible, "visible")
         if self._sources[0].shape != self._sources[1].shape:
             raise InputError(f"masked metrics: visible {visible.shape} and infrared {infrared.shape} differ in size")
-        self._pyramids = [vif.pyramid(source) for source in self._sources]
+        self._pyramids = [vif.pyramid(vif.finest(source)) for source in self._sources]
         self._edges = [qabf.EdgeImage(source) for source in self._sources]
-        self._comparison = ssim.Comparison(SsimVariant(), self._sources[0].shape)
+        self._comparison = ssim.Comparison(PROFILES["textbook"].ssim, self._sources[0].shape)
 
     def score(self, fused: Image, masks: Sequence[Mask]) -> list[dict[str, float]]:
         """The twelve metrics under each mask, (H, W) bool; every one of them 0 for an empty mask."""
@@ -72,26 +73,16 @@ class RegionScorer:
         return scores
 
     def _of_pixels(self, image: Image, mask: Mask) -> dict[str, float]:
-        infrared, visible, shown = (each[mask] for each in (*self._sources, image))
-        levels = Levels.of(infrared), Levels.of(visible), Levels.of(shown)
-        moments = Moments((infrared, visible, shown), levels)
-        mse = moments.mean_squared_error()
-        return {
-            "EN": levels[2].entropy,
-            "MI": sum(
-                mutual_information(of, levels[2], joint_counts(source, shown))
-                for of, source in zip(levels[:2], (infrared, visible), strict=True)
-            ),
-            "SF": _spatial_frequency(image, mask),
-            "SD": levels[2].standard_deviation(),
-            "CC": moments.correlation_coefficient(),
-            "SCD": moments.sum_of_correlations_of_differences(),
-            "PSNR": peak_signal_to_noise(mse),
-            "MSE": mse,
-        }
+        a, b, shown = (each[mask] for each in (*self._sources, image))
+        sums = PixelSums(
+            (Levels.of(a), Levels.of(b), Levels.of(shown)),
+            (squared_distance(a, b), squared_distance(a, shown), squared_distance(b, shown)),
+            (joint_entropy(a, shown), joint_entropy(b, shown)),
+        )
+        return sums.metrics(PROFILES["textbook"]) | {"SF": _spatial_frequency(image, mask)}
 
     def _fidelity(self, images: Sequence[Image], masks: Sequence[Mask]) -> Values:
-        pyramids = [vif.pyramid(image) for image in images]
+        pyramids = [vif.pyramid(vif.finest(image)) for image in images]
         sums = np.zeros((len(images), len(masks), len(self._sources), 2))
         for level, scale in enumerate(self._pyramids[0]):
             sources, fused = ([scales[level] for scales in of] for of in (self._pyramids, pyramids))

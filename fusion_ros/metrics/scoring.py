@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,17 +11,16 @@ from numpy.typing import NDArray
 
 from fusion_ros.errors import InputError
 from fusion_ros.metrics import qabf, ssim, vif
-from fusion_ros.metrics.gradients import average_gradient, spatial_frequency
-from fusion_ros.metrics.levels import Levels, Moments, joint_counts, mutual_information, peak_signal_to_noise
+from fusion_ros.metrics.gradients import gradient_sum, squared_differences
+from fusion_ros.metrics.levels import Levels, joint_entropy, squared_distance
 from fusion_ros.metrics.parallel import in_parallel
-from fusion_ros.metrics.profiles import METRICS, PROFILES, PSNR_OF_IDENTITY_DB, Profile
+from fusion_ros.metrics.pixels import PixelSums, gradient_metrics
+from fusion_ros.metrics.profiles import METRICS, PROFILES, Profile
 
 if TYPE_CHECKING:
     import torch
 
     Image = NDArray[np.uint8] | torch.Tensor
-
-PSNR_OFFSET_DB = 20.0 * math.log10(255.0)
 
 
 def find_profile(name: str) -> Profile:
@@ -109,30 +107,14 @@ class FusionScorer:
 
     def _of_pixels(self, image: NDArray[np.uint8]) -> dict[str, float]:
         """The metrics of histograms, moments and first differences, which cost little each."""
-        profile, sources = self.profile, (self.infrared, self.visible)
-        joint = [joint_counts(source, image) for source in sources]
-        levels = Levels(joint[0].sum(axis=0))
-        shared = sum(mutual_information(of, levels, counts) for of, counts in zip(self._levels, joint, strict=True))
-        moments = Moments((*sources, image), (*self._levels, levels))
-        mse = moments.mean_squared_error()
-        return {
-            "EN": levels.entropy,
-            "MI": shared * (math.log(2.0) if profile.mi_in_nats else 1.0),
-            "SF": spatial_frequency(image) / (255.0 if profile.unit_scale_sf else 1.0),
-            "SD": levels.standard_deviation(profile.saturating_sd),
-            "AG": average_gradient(image, profile.ag_interior),
-            "CC": moments.correlation_coefficient(),
-            "SCD": moments.sum_of_correlations_of_differences(),
-            "PSNR": _psnr(profile, mse, levels.brightest),
-            "MSE": mse / 255.0**2 if profile.unit_scale_mse else mse,
-        }
-
-
-def _psnr(profile: Profile, mse: float, brightest: int) -> float:
-    if profile.psnr == "peak":
-        return peak_signal_to_noise(mse, float(brightest))
-    psnr = peak_signal_to_noise(mse)
-    return psnr + PSNR_OFFSET_DB if profile.psnr == "offset" and psnr < PSNR_OF_IDENTITY_DB else psnr
+        a, b = self.infrared, self.visible
+        sums = PixelSums(
+            (*self._levels, Levels.of(image)),
+            (squared_distance(a, b), squared_distance(a, image), squared_distance(b, image)),
+            (joint_entropy(a, image), joint_entropy(b, image)),
+        )
+        gradients = gradient_metrics(squared_differences(image), gradient_sum(image), image.shape, self.profile)
+        return sums.metrics(self.profile) | gradients
 
 
 def fusion_metrics(visible: Image, infrared: Image, fused: Image, profile: str = "textbook") -> dict[str, float]:
@@ -143,7 +125,7 @@ def fusion_metrics(visible: Image, infrared: Image, fused: Image, profile: str =
     correlation with a constant is 0, VIF of a constant reference 1, PSNR of identity 100 dB, Qabf without edges 0.
 
     Args:
-        visible: (H, W) uint8 luminance, numpy or torch.
+        visible: (H, W) uint8 luminance, numpy or torch; tensors on a GPU are computed with there.
         infrared: (H, W) uint8, same size.
         fused: (H, W) uint8, same size.
         profile: `textbook`, `tang2023` (what EPOFusion reports), `tang2022` (what DFVO reports) or `cddfuse`.
@@ -154,6 +136,9 @@ def fusion_metrics(visible: Image, infrared: Image, fused: Image, profile: str =
     Raises:
         InputError: an image is not (H, W) uint8, sizes differ, or the profile is unknown.
     """
+    if _on_accelerator(visible, infrared, fused):
+        batch = fusion_metrics_batch(visible[None], infrared[None], fused[None], profile)  # type: ignore[index]
+        return {name: float(values[0]) for name, values in batch.items()}
     return FusionScorer(visible, infrared, profile).score(fused)
 
 
@@ -161,6 +146,8 @@ def fusion_metrics_batch(
     visible: Any, infrared: Any, fused: Any, profile: str = "textbook"
 ) -> dict[str, NDArray[np.float64]]:
     """The metrics of many triples.
+
+    Tensors on a GPU are computed with there, all triples at once where they come as (N, H, W) tensors.
 
     Args:
         visible: sequence of (H, W) uint8, or (N, H, W) uint8; the images of different triples may differ in size.
@@ -179,5 +166,16 @@ def fusion_metrics_batch(
             f"batch: {len(visible)} visible, {len(infrared)} infrared and {len(fused)} fused images; "
             "give as many of each"
         )
+    variants = find_profile(profile)
+    if _on_accelerator(visible, infrared, fused):
+        from fusion_ros.metrics.tensors import metrics_of_tensors
+
+        return metrics_of_tensors(visible, infrared, fused, variants)
     rows = [fusion_metrics(v, i, f, profile) for v, i, f in zip(visible, infrared, fused, strict=True)]
     return {name: np.array([row[name] for row in rows], np.float64) for name in METRICS}
+
+
+def _on_accelerator(*images: Any) -> bool:
+    """Whether any is a tensor on a device other than the CPU that computes in double precision (Apple's does not)."""
+    devices = {str(image.device).partition(":")[0] for image in images if hasattr(image, "detach")}
+    return bool(devices - {"cpu", "mps"})

@@ -6,8 +6,8 @@ scale's window and every second pixel is kept. The noise variance of 2 is in squ
 
 With the gain g = cov / (var_r + 1e-10), the residual var_d - g cov and the noise n, the information kept at a window is
 ln(1 + g^2 var_r / (residual + n)). As cov^2 <= var_r var_d, the residual is never negative and this is
-ln(p / (p - e)) with p = var_d + n and e = g^2 var_r, which differs from g cov by 1e-10 / var_r of it. So the product
-over many windows needs one logarithm, and little is left that depends on both images.
+ln(p / (p - e)) with p = var_d + n and e = g^2 var_r, which differs from g cov by 1e-10 / var_r of it. So where var_r is
+not faint, the product over many windows needs one logarithm, and little is left that depends on both images.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fusion_ros.metrics.levels import Levels
 from fusion_ros.metrics.parallel import in_parallel, parts
 from fusion_ros.metrics.scratch import scratch
 from fusion_ros.metrics.windows import SlidingWindow, as_float, strips, total
@@ -35,8 +36,10 @@ NOISE_VARIANCE = 2.0
 EPSILON = 1e-10
 # Of a reference without any variance there is nothing to lose.
 VIF_OF_CONSTANT_REFERENCE = 1.0
+# At variances below 1e-5 the short formula is too coarse; one grey level in one pixel of the finest window makes 5e-5.
+_FAINT_GAIN = 1e5
 # Factors that clipped products leave reach 1e15: so many of them can be multiplied.
-_CLIPPED_ROWS = 16
+_ROWS_OF_FACTORS = 16
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,14 @@ class Scale:
     Attributes:
         image: (H, W) uint8 or float64, the image at this scale.
         window: of N pixels.
+        origin: grey level that moments are taken about: the most frequent one, so that where an image is flat and its
+            variance tiny, rounding does not hide it.
         clip: products of grey levels are clipped here (infinity but for the saturating variant).
     """
 
     image: Image
     window: SlidingWindow
+    origin: float = 0.0
     clip: float = math.inf
 
     @property
@@ -79,19 +85,20 @@ class Local:
     Attributes:
         seen: (h + N - 1, W), the pixels under the windows.
         mean: (h, W - N + 1), local means.
+        variance: same shape, local variances, 0 where they are below 1e-10.
         power: same shape, local variances plus the noise variance.
     """
 
     def __init__(self, scale: Scale, rows: slice, role: str) -> None:
-        self.seen = as_float(scale.image[scale.window.rows(rows)], f"vif {role}")
+        self.seen = as_float(scale.image[scale.window.rows(rows)], f"vif {role}", scale.origin)
         shape = rows.stop - rows.start, scale.shape[1]
         self.mean = scale.window.means(self.seen, scratch(f"vif mean of {role}", shape))
-        power = scale.means_of_products(self.seen, self.seen, f"power of {role}")
+        self.variance = scale.means_of_products(self.seen, self.seen, f"variance of {role}")
         squared = scratch("vif square", shape)
         cv2.multiply(self.mean, self.mean, dst=squared)
-        # Rounding leaves dust where there is no variance; whole grey levels have 5e-5 at least where there is any.
-        cv2.addWeighted(power, 1.0, squared, -1.0, NOISE_VARIANCE - EPSILON, dst=power)
-        self.power = np.maximum(power, NOISE_VARIANCE, out=power)
+        cv2.subtract(self.variance, squared, dst=self.variance)
+        cv2.threshold(self.variance, EPSILON, 0.0, cv2.THRESH_TOZERO, dst=self.variance)
+        self.power = np.add(self.variance, NOISE_VARIANCE, out=scratch(f"vif power of {role}", shape))
 
 
 class Reference:
@@ -103,46 +110,51 @@ class Reference:
     Attributes:
         local: its moments.
         gain: (h, w), var / (var + 1e-10)^2: times the squared covariance, what the source explains of the variance.
+        faint: whether a variance is so small that the 1e-10 counts beside it.
         there: information in the source, in nats.
     """
 
     def __init__(self, scale: Scale, rows: slice, role: str) -> None:
         self.local = Local(scale, rows, role)
-        power = self.local.power
-        variance = np.subtract(power, NOISE_VARIANCE, out=scratch("vif square", power.shape))
-        gain = np.add(variance, EPSILON, out=scratch(f"vif gain of {role}", power.shape))
+        variance, power = self.local.variance, self.local.power
+        gain = np.add(variance, EPSILON, out=scratch(f"vif gain of {role}", variance.shape))
         cv2.multiply(gain, gain, dst=gain)
         cv2.divide(variance, gain, dst=gain)
         self.gain = gain
+        self.faint = float(gain.max()) > _FAINT_GAIN
         self.there = _sum_of_logarithms(np.multiply.reduce(power, axis=0) * NOISE_VARIANCE ** -len(power))
 
 
-def pyramid(
-    image: NDArray[np.uint8], saturating: bool = False, windows: Sequence[SlidingWindow] = WINDOWS
-) -> list[Scale]:
-    """The image at each scale whose window fits into it.
+def finest(image: NDArray[np.uint8], saturating: bool = False) -> list[Scale]:
+    """The image at the finest scale; nothing where its window does not fit.
 
     Args:
         image: (H, W) uint8.
-        saturating: clip squares and products at 255 at the finest scale, as 8-bit arithmetic did in one toolkit.
-        windows: of the scales, all four or the first of them.
+        saturating: clip squares and products at 255, as 8-bit arithmetic did in one toolkit.
     """
-    scales: list[Scale] = []
-    at_scale: Image = image
-    for level, window in enumerate(windows):
-        if level and window.fits(at_scale.shape):
-            at_scale = _halved(at_scale, window)
-        if not window.fits(at_scale.shape):
+    if not WINDOWS[0].fits(image.shape):
+        return []
+    # Clipped products depend on the origin.
+    origin, clip = (0.0, 255.0) if saturating else (float(Levels.of(image).counts.argmax()), math.inf)
+    return [Scale(image, WINDOWS[0], origin, clip)]
+
+
+def pyramid(scales: Sequence[Scale]) -> list[Scale]:
+    """The finest scale and the others whose windows fit."""
+    scales = list(scales)
+    for window in WINDOWS[1:] if scales else ():
+        finer = scales[-1]
+        image: Image = finer.image
+        if window.fits(image.shape):
+            half = np.empty(window.valid(image.shape, step=2))
+            for rows in strips(half.shape):
+                seen = as_float(image[window.rows(rows, step=2)], "vif finer", finer.origin)
+                window.means(seen, half[rows], step=2)
+            image = half
+        if not window.fits(image.shape):
             break
-        scales.append(Scale(at_scale, window, 255.0 if saturating and level == 0 else math.inf))
+        scales.append(Scale(image, window))
     return scales
-
-
-def _halved(image: Image, window: SlidingWindow) -> Grey:
-    half = np.empty(window.valid(image.shape, step=2))
-    for rows in strips(half.shape):
-        window.means(as_float(image[window.rows(rows, step=2)], "vif halved"), half[rows], step=2)
-    return half
 
 
 def _sum_of_logarithms(products: Grey) -> float:
@@ -174,10 +186,10 @@ def information(sources: Sequence[Scale], fused: Sequence[Scale], rows: slice) -
     found = np.empty((len(fused), len(sources), 2))
     for image, index, local, reference in _pairs(sources, fused, rows):
         scale = fused[image]
-        if scale.clip < math.inf:
-            factors = _clipped_factors(scale, local, reference)
-            parts = range(0, len(factors), _CLIPPED_ROWS)
-            kept = sum(_sum_of_logarithms(np.multiply.reduce(factors[i : i + _CLIPPED_ROWS], axis=0)) for i in parts)
+        if scale.clip < math.inf or reference.faint:
+            factors = _factors(scale, local, reference)
+            parts = (factors[first : first + _ROWS_OF_FACTORS] for first in range(0, len(factors), _ROWS_OF_FACTORS))
+            kept = sum(_sum_of_logarithms(np.multiply.reduce(part, axis=0)) for part in parts)
         else:
             products = np.multiply.reduce(local.power, axis=0)
             products /= np.multiply.reduce(_unexplained(scale, local, reference), axis=0)
@@ -189,10 +201,14 @@ def information(sources: Sequence[Scale], fused: Sequence[Scale], rows: slice) -
 def information_maps(
     sources: Sequence[Scale], fused: Sequence[Scale], rows: slice
 ) -> Iterator[tuple[int, int, Grey, Grey]]:
-    """As `information` at every window: number of fused image and source, kept, there. Not for clipped products."""
+    """As `information` at every window: number of fused image and source, kept, there."""
     for image, index, local, reference in _pairs(sources, fused, rows):
-        kept = np.log(local.power / _unexplained(fused[image], local, reference))
-        yield image, index, kept, np.log(reference.local.power / NOISE_VARIANCE)
+        scale = fused[image]
+        if scale.clip < math.inf or reference.faint:
+            factors = _factors(scale, local, reference)
+        else:
+            factors = local.power / _unexplained(scale, local, reference)
+        yield image, index, np.log(factors), np.log(reference.local.power / NOISE_VARIANCE)
 
 
 def _covariance(scale: Scale, local: Local, reference: Reference) -> Grey:
@@ -213,12 +229,11 @@ def _unexplained(scale: Scale, local: Local, reference: Reference) -> Grey:
     return explained
 
 
-def _clipped_factors(scale: Scale, local: Local, reference: Reference) -> Grey:
-    """1 + g^2 var_r / (residual + noise) of clipped products, whose covariance is not bound by their variances."""
+def _factors(scale: Scale, local: Local, reference: Reference) -> Grey:
+    """1 + g^2 var_r / (residual + noise), also for clipped products, whose covariance their variances do not bound."""
     covariance = _covariance(scale, local, reference)
-    there, shown = reference.local.power - NOISE_VARIANCE, local.power - NOISE_VARIANCE
-    gain = covariance / (there + EPSILON)
-    gain[(there < EPSILON) | (shown < EPSILON)] = 0.0
+    there, shown = reference.local.variance, local.variance
+    gain = np.where((there > 0) & (shown > 0), covariance / (there + EPSILON), 0.0)
     residual = np.maximum(shown - gain * covariance, EPSILON)
     return np.asarray(1.0 + gain * gain * there / (residual + NOISE_VARIANCE))
 
@@ -230,27 +245,27 @@ class Fidelity:
 
     Args:
         sources: (H, W) uint8 each.
-        saturating: see `pyramid`.
+        saturating: see `finest`.
     """
 
     def __init__(self, sources: Sequence[NDArray[np.uint8]], saturating: bool = False) -> None:
         self._saturating = saturating
-        self.sources = in_parallel([partial(pyramid, source, saturating) for source in sources])
+        self._sources = in_parallel([partial(pyramid, finest(source, saturating)) for source in sources])
 
     def jobs(self, fused: Sequence[NDArray[np.uint8]]) -> list[Callable[[], Grey]]:
         """Jobs whose results, in their order, `values` takes."""
-        finest = [pyramid(image, self._saturating, WINDOWS[:1]) for image in fused]
-        runs = parts(strips(finest[0][0].shape)) if finest[0] else []
-        return [partial(self._at_others, fused), *(partial(self._at_scale, 0, finest, run) for run in runs)]
+        images = [finest(image, self._saturating) for image in fused]
+        runs = parts(strips(images[0][0].shape)) if images[0] else []
+        return [partial(self._at_others, images), *(partial(self._at_scale, 0, images, run) for run in runs)]
 
-    def _at_others(self, fused: Sequence[NDArray[np.uint8]]) -> Grey:
-        pyramids = [pyramid(image, self._saturating) for image in fused]
+    def _at_others(self, fused: Sequence[Sequence[Scale]]) -> Grey:
+        pyramids = [pyramid(image) for image in fused]
         levels = range(1, len(pyramids[0]))
         found = [self._at_scale(level, pyramids, strips(pyramids[0][level].shape)) for level in levels]
-        return np.concatenate([np.zeros((0, len(fused), len(self.sources), 2)), *found])
+        return np.concatenate([np.zeros((0, len(fused), len(self._sources), 2)), *found])
 
     def _at_scale(self, level: int, pyramids: Sequence[Sequence[Scale]], runs: Sequence[slice]) -> Grey:
-        sources, fused = ([scales[level] for scales in of] for of in (self.sources, pyramids))
+        sources, fused = ([scales[level] for scales in of] for of in (self._sources, pyramids))
         return np.array([information(sources, fused, rows) for rows in runs])
 
     def values(self, results: Sequence[Grey]) -> list[float]:

@@ -35,8 +35,8 @@ class SlidingWindow:
     """
 
     def __init__(self, weights: NDArray[np.float64]) -> None:
-        self._weights = tuple(float(weight) for weight in weights)
-        self.size = len(self._weights)
+        self.weights = tuple(float(weight) for weight in weights)
+        self.size = len(self.weights)
 
     def fits(self, shape: tuple[int, ...]) -> bool:
         """Whether the window fits into an image of that shape at all."""
@@ -64,7 +64,7 @@ class SlidingWindow:
         height, width = out.shape
         down = scratch("means down", (height, image.shape[1]))
         for first, count, blocks in _blocks(height, _BLOCK_DOWN):
-            bands = _bands(self._weights, count, step)
+            bands = _bands(self.weights, count, step)
             below, onto = image[first * step :], down[first : first + blocks * count]
             for left in range(0, image.shape[1], _COLUMNS):
                 part = below[:, left : left + _COLUMNS]
@@ -74,7 +74,7 @@ class SlidingWindow:
                 np.matmul(bands, span, out=place)
         row, column = down.strides
         for first, count, blocks in _blocks(width, _BLOCK_ACROSS):
-            bands = _bands(self._weights, count, step)
+            bands = _bands(self.weights, count, step)
             right, onto = down[:, first * step :], out[:, first:]
             span = as_strided(right, (blocks, height, bands.shape[1]), (count * step * column, row, column))
             place = as_strided(onto, (blocks, height, count), (count * out.strides[1], *out.strides))
@@ -114,10 +114,11 @@ def total(of_strips: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
     return np.array(sums).reshape(together.shape[1:])
 
 
-def as_float(image: NDArray[np.uint8] | Grey, name: str) -> Grey:
-    """Rows of an image as float64: themselves, or a copy in the scratch memory of that name."""
-    if image.dtype == np.float64:
+def as_float(image: NDArray[np.uint8] | Grey, name: str, origin: float = 0.0) -> Grey:
+    """Rows of an image as float64 above `origin`: themselves, or a copy in the scratch memory of that name."""
+    if image.dtype == np.float64 and origin == 0.0:
         return image  # type: ignore[return-value]
     grey = scratch(name, image.shape)
     grey[...] = image
+    grey -= origin
     return grey

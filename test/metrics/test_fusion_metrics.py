@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from plain_definitions import profile as plain_profile
 from plain_definitions import textbook
 
 from fusion_ros.errors import InputError
@@ -50,6 +52,64 @@ def test_textbook_agrees_with_the_plain_definitions(name):
     assert list(ours) == list(METRICS)
     for metric in METRICS:
         assert ours[metric] == pytest.approx(plain[metric], rel=1e-4, abs=1e-7), metric
+
+
+def drawn(kind, shape, seed):
+    """A random 8-bit image of a kind."""
+    rng = np.random.default_rng([seed, *shape])
+    if kind == "noise":
+        return noise(shape, seed)
+    if kind == "smooth":
+        return smooth(shape, seed)
+    if kind == "saturated":
+        return np.clip(smooth(shape, seed).astype(int) * 3 - 200, 0, 255).astype(np.uint8)
+    if kind == "two levels":
+        return np.where(rng.random(shape) < 0.1, 255, 250).astype(np.uint8)
+    image = np.full(shape, int(rng.integers(0, 256)), np.uint8)
+    if kind == "one pixel":
+        image[tuple(int(rng.integers(0, side)) for side in shape)] ^= 1
+    return image
+
+
+KINDS = ("noise", "smooth", "saturated", "two levels", "one pixel", "constant")
+
+
+@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize("profile", PROFILES)
+def test_random_images_agree_with_the_plain_definitions(profile, seed):
+    rng = np.random.default_rng(seed)
+    shape = tuple(int(side) for side in rng.integers(17, 60, 2))
+    kinds = [KINDS[int(kind)] for kind in rng.integers(0, 6, 3)]
+    if profile == "tang2022":
+        # Clipped products let the variance of one pixel drown in rounding, whoever computes it.
+        kinds = ["two levels" if kind == "one pixel" else kind for kind in kinds]
+    triple = [drawn(kind, shape, seed + offset) for offset, kind in enumerate(kinds)]
+    ours, expected = fusion_metrics(*triple, profile=profile), plain_profile(profile, *triple)
+    for metric in METRICS:
+        assert ours[metric] == pytest.approx(expected[metric], rel=1e-5, abs=1e-8), metric
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("shape", [(16, 16), (11, 25), (12, 30)])
+def test_images_that_no_window_of_vif_fits_into_have_its_documented_value(profile, shape):
+    triple = [noise(shape, seed) for seed in range(3)]
+    ours, expected = fusion_metrics(*triple, profile=profile), plain_profile(profile, *triple, vif=lambda *_, **__: 1.0)
+    for metric in METRICS:
+        assert ours[metric] == pytest.approx(expected[metric], rel=1e-5, abs=1e-8), metric
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 5), (10, 11)])
+def test_images_smaller_than_ssims_window_are_compared_as_one_window_of_equal_weights(shape):
+    visible, infrared, fused = (noise(shape, seed).astype(float) for seed in range(3))
+    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+
+    def by_hand(x, y):
+        covariance = ((x - x.mean()) * (y - y.mean())).mean()
+        value = (2 * x.mean() * y.mean() + c1) * (2 * covariance + c2)
+        return value / ((x.mean() ** 2 + y.mean() ** 2 + c1) * (x.var() + y.var() + c2))
+
+    value = fusion_metrics(*(noise(shape, seed) for seed in range(3)))["SSIM"]
+    assert value == pytest.approx((by_hand(infrared, fused) + by_hand(visible, fused)) / 2)
 
 
 def test_identity_has_the_known_values():
@@ -143,6 +203,24 @@ def test_a_scorer_gives_the_same_for_every_mode_of_one_pair():
     scorer = FusionScorer(visible, infrared)
     assert scorer.score(visible) == fusion_metrics(visible, infrared, visible)
     assert scorer.score(fused) == fusion_metrics(visible, infrared, fused)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_scoring_all_modes_of_a_pair_at_once_gives_the_same_to_the_last_digit(profile):
+    visible, infrared, fused = TRIPLES["maximum"]
+    modes = [fused, visible, infrared, 255 - fused, fused // 2, np.zeros_like(fused)]
+    scorer = FusionScorer(visible, infrared, profile)
+    assert scorer.score_all(modes) == [scorer.score(mode) for mode in modes]
+    assert scorer.score_all([]) == []
+
+
+def test_scores_do_not_depend_on_threads_or_on_what_was_scored_before():
+    visible, infrared, fused = (smooth((203, 301), seed) for seed in range(3))
+    expected = fusion_metrics(visible, infrared, fused)
+    fusion_metrics(*(noise((40, 700), seed) for seed in range(3)))
+    scorer = FusionScorer(visible, infrared)
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(scorer.score, [fused] * 6)) == [expected] * 6
 
 
 def test_batch_takes_images_of_different_sizes():
