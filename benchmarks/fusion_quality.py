@@ -42,7 +42,9 @@ NORMAL = ("EN", "MI", "VIF", "Qabf", "SSIM", "SD", "SCD", "SF", "AG", "CC")
 RANKED = ("EN", "MI", "VIF", "Qabf", "SSIM", "SD", "SCD")
 GLARE = ("correlation", "ratio", "saturated", "VIF outside", "Qabf outside", "VIF clean", "Qabf clean")
 DARK = ("SF", "AG", "VIF", "CC", "light", "newly saturated", "noise gain", "light gain", "noise over light")
+HIDDEN = ("IoU", "precision", "recall")
 LARGEST_SIDE = 720
+BURNT_SHARE = 0.05
 # Night pairs by name; roadscene's and m3svd's are told from day by their luminance.
 DARK_MEAN = 70
 
@@ -149,11 +151,41 @@ def normal_tables(methods: dict[str, Fuse], sets: dict[str, list[Pair]]) -> dict
     return tables
 
 
-def glare_tables(methods: dict[str, Fuse], pairs: list[Pair]) -> dict[str, dict[str, dict[str, float]]]:
-    """Added glare, and glare that was there."""
+def hidden_figures(found: Image, hidden: NDArray[np.bool_]) -> dict[str, float]:
+    """How well a guidance mask (255: yes) meets the hidden objects; NaN where nothing is hidden."""
+    if not hidden.any():
+        return dict.fromkeys(HIDDEN, math.nan)
+    yes = found > 0
+    both = float((yes & hidden).sum())
+    return dict(
+        zip(HIDDEN, (both / (yes | hidden).sum(), both / max(int(yes.sum()), 1), both / hidden.sum()), strict=True)
+    )
+
+
+def guidance_table(arguments: argparse.Namespace, pairs: list[Pair]) -> None:
+    """The guidance masks of networks that have one, on the pairs with one added spot."""
     config = GlareConfig(spots=1, weakest=1.2, veil=0.0)
     glared = [add_glare(p.visible, p.infrared, np.random.default_rng(i), config) for i, p in enumerate(pairs)]
-    natural = [p for p in pairs if (gray(p.visible) >= 250).mean() > 0.05]
+    table = {}
+    for text in arguments.methods:
+        name, _, weights = text.partition("=")
+        if not name.startswith("epofusion"):
+            continue
+        model = load_model(name, weights or None, device="cpu", backend=arguments.backend)
+        masks = [model.fuse_with_guidance(g.visible, p.infrared)[1] for g, p in zip(glared, pairs, strict=True)]
+        rows = (hidden_figures(m, g.hidden) for m, g in zip(masks, glared, strict=True) if m is not None)
+        table[name] = mean_rows(rows)
+    if table:
+        some = sum(bool(g.hidden.any()) for g in glared)
+        print_table(f"guidance on the {some} of these pairs that hide an object", table, HIDDEN)
+
+
+def glare_tables(
+    methods: dict[str, Fuse], pairs: list[Pair], natural: list[Pair]
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Added glare on `pairs`, and the glare that was there of `natural`."""
+    config = GlareConfig(spots=1, weakest=1.2, veil=0.0)
+    glared = [add_glare(p.visible, p.infrared, np.random.default_rng(i), config) for i, p in enumerate(pairs)]
     tables: dict[str, dict[str, dict[str, float]]] = {"added": {}, "natural": {}}
     for name, fuse in methods.items():
         tables["added"][name] = mean_rows(
@@ -163,7 +195,7 @@ def glare_tables(methods: dict[str, Fuse], pairs: list[Pair]) -> dict[str, dict[
             tables["natural"][name] = mean_rows(glare_figures(fuse, p.visible, p.infrared) for p in natural)
     print_table(f"roadscene: {len(pairs)} pairs with one added spot", tables["added"], GLARE)
     if natural:
-        print_table(f"roadscene: {len(natural)} pairs with over 5% saturated", tables["natural"], GLARE[:5])
+        print_table(f"roadscene: {len(natural)} pairs with over 5% saturated by nature", tables["natural"], GLARE[:5])
     return tables
 
 
@@ -224,7 +256,10 @@ def main() -> int:
         made = {name: pictures(Path(folder), sets) for name, _, folder in others}
         figures["normal"] = normal_tables(methods | made, sets)
     if "glare" in wanted and "roadscene" in sets:
-        figures["glare"] = glare_tables(methods, sets["roadscene"])
+        every = validation(arguments.data, "roadscene", 0)
+        natural = [pair for pair in every if (gray(pair.visible) >= 250).mean() > BURNT_SHARE]
+        figures["glare"] = glare_tables(methods, sets["roadscene"], natural[: arguments.limit or None])
+        guidance_table(arguments, sets["roadscene"])
     if "dark" in wanted:
         figures["dark"] = dark_tables(methods, sets)
     if arguments.json:

@@ -13,12 +13,13 @@ from fusion_ros.cli import main
 from fusion_ros.errors import InputError
 from fusion_ros.fusion import load_model
 from fusion_ros.fusion.network_loading import load_network
+from fusion_ros.networks.dfvo_s import DFVOSOutput
 from fusion_ros.training import caf_s
 from fusion_ros.training.data.dark_crops import DarkCrops
 from fusion_ros.training.data.glare_crops import GlareCrops
 from fusion_ros.training.data.pairs import Pair, PairsConfig
 from fusion_ros.training.data.variation import VariationConfig
-from fusion_ros.training.dfvo_s import brightened
+from fusion_ros.training.dfvo_s import brightened, fused_with_and_without_noise
 from fusion_ros.training.epofusion_s import overexposed_terms
 
 CLASSES = {"caf-s": "CAFSNet", "epofusion-s": "EPOFusionSNet", "dfvo-s": "DFVOSNet"}
@@ -91,6 +92,42 @@ def test_dark_crops_differ_from_their_noiseless_selves_by_noise_only(pairs):
         item = crops[index]
         assert abs(float((item["visible"] - item["noiseless"]).mean())) < 0.01
         assert float((item["visible"] - item["noiseless"]).std()) < 0.05
+
+
+def test_salience_is_that_of_the_whole_image():
+    # A warm block that fills a crop of 64 is salient in an image of 400, where 15% of the area is the largest object.
+    infrared = np.full((400, 400), 40, np.uint8)
+    infrared[150:250, 150:250] = 220
+    pair = Pair("0", np.full((400, 400, 3), 255, np.uint8), infrared)
+    crops = GlareCrops({"set": [pair]}, PairsConfig(crop=64, native=1.0, variation=UNVARIED), seed=0, length=200)
+    inside = [item for item in map(crops.__getitem__, range(60)) if float(item["clean_infrared"].min()) > 0.8]
+    assert inside
+    assert all(bool(item["hidden"].all()) for item in inside)
+
+
+def test_frozen_norms_keep_their_statistics_and_weights_still_learn(data, tmp_path):
+    small = ["data.sets=set", "data.crop=64", "batch=2", "steps=2", "validation_pairs=1", "threads=1"]
+    settings = [word for text in small for word in ("--set", text)]
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert main(["train", "caf-s", "--data", str(data), "--out", str(first), *settings]) == 0
+    settings += ["--set", f"start={first / 'weights.safetensors'}", "--set", "frozen_norms=true"]
+    assert main(["train", "caf-s", "--data", str(data), "--out", str(second), *settings]) == 0
+    before, after = (load_network(run / "weights.safetensors", "CAFSNet") for run in (first, second))
+    assert all(torch.equal(a, b) for a, b in zip(before.buffers(), after.buffers(), strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(before.parameters(), after.parameters(), strict=True))
+
+
+def test_noise_is_told_from_the_same_pictures_without_it():
+    class Sum(torch.nn.Module):
+        def forward(self, visible, infrared):
+            total = visible + infrared
+            return DFVOSOutput(total, visible, visible, infrared, visible)
+
+    batch = {name: torch.rand(5, 1, 4, 4) for name in ("visible", "noiseless", "infrared", "clean_infrared")}
+    output, quiet = fused_with_and_without_noise(Sum(), batch)
+    torch.testing.assert_close(output.fused, batch["visible"] + batch["infrared"])
+    # A quarter of five, rounded up: two.
+    torch.testing.assert_close(quiet, (batch["noiseless"] + batch["clean_infrared"])[:2])
 
 
 def test_overexposed_terms_by_hand():

@@ -14,6 +14,7 @@ from fusion_ros.training.losses.epofusion import (
     EPOFusionLossWeights,
     diffusion_term,
     fusion_terms,
+    guidance_overlap_term,
     guidance_term,
     ssim_term,
 )
@@ -114,6 +115,19 @@ def test_guidance_without_a_label_costs_nothing():
     loss.backward()
     assert loss.item() == 0
     assert logits.grad.abs().max() == 0
+
+
+def test_overlap_is_one_minus_intersection_over_union():
+    mask = torch.zeros(1, 1, 8, 8, dtype=torch.uint8)
+    mask[..., :4] = 1
+    logits = torch.full((1, 2, 8, 8), -50.0)
+    logits[:, 1, :, 2:6] = 50.0
+    logits[:, 0, :, :2] = logits[:, 0, :, 6:] = 50.0
+    # Found: columns 2 to 5 (32 pixels), wanted: 0 to 3 (32), shared: 2 and 3 (16); one is added above and below.
+    assert float(guidance_overlap_term(logits, mask)) == pytest.approx(1 - 17 / 49, abs=1e-4)
+    # What is found where the mask says 255 counts for nothing.
+    mask[..., 4:] = 255
+    assert float(guidance_overlap_term(logits, mask)) == pytest.approx(1 - 17 / 33, abs=1e-4)
 
 
 def test_diffusion_is_an_l1_with_the_ratio_capped():

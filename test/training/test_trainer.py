@@ -56,6 +56,40 @@ def test_resumed_training_is_bit_for_bit_the_uninterrupted_one(config, tmp_path)
     assert all(torch.equal(whole[key], parts[key]) for key in whole)
 
 
+def test_killed_between_two_checkpoints_it_ends_in_the_same_weights(config, tmp_path, monkeypatch):
+    whole = tmp_path / "whole"
+    caf.train(config(), whole, False)
+
+    class Killed(BaseException):
+        """Nothing of the trainer may catch it, as nothing catches SIGKILL."""
+
+    take_step = Trainer._take_step
+
+    def killed_in_step_four(trainer, batches):
+        if trainer._step == 3:
+            raise Killed
+        return take_step(trainer, batches)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_take_step", killed_in_step_four)
+        with pytest.raises(Killed):
+            caf.train(config(), tmp_path / "parts", False)
+    # Checkpoints are at steps 2, 4 and 6: step 3 is lost and done again.
+    assert torch.load(tmp_path / "parts" / CHECKPOINT_NAME, weights_only=True)["step"] == 2
+    assert caf.train(config(), tmp_path / "parts", True).finished
+    first, second = _weights(whole), _weights(tmp_path / "parts")
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_a_checkpoint_of_more_processes_is_refused(config, tmp_path):
+    caf.train(config(steps=2), tmp_path, False)
+    path = tmp_path / CHECKPOINT_NAME
+    state = torch.load(path, weights_only=True)
+    torch.save({**state, "processes": 4}, path)
+    with pytest.raises(InputError, match="was made by 4 processes"):
+        caf.train(config(steps=4), tmp_path, True)
+
+
 def test_two_small_passes_make_one_large_step(config, tmp_path):
     from fusion_ros.training.data.pairs import load_sets
     from fusion_ros.training.validation import FusionValidation
