@@ -49,6 +49,13 @@ class EvaluationConfig:
     pictures: int = setting(2, "best and worst frames of each mode to show", minimum=0, maximum=20)
     pictures_by: str = setting("VIF", "metric by which a frame is one of the best or worst", choices=METRICS)
 
+    searched_pictures: int = setting(
+        1,
+        "of the best and of the worst frames of each mode, how many are shown with what detector and segmenter find",
+        minimum=0,
+        maximum=20,
+    )
+
     def __post_init__(self) -> None:
         validate(self)
         if self.end and self.end <= self.start:

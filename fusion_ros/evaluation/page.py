@@ -14,9 +14,9 @@ from fusion_ros.evaluation.frames_file import FrameFacts, FramesTable
 from fusion_ros.evaluation.gallery import Chosen, Gallery
 from fusion_ros.evaluation.live_config import LIVE
 from fusion_ros.evaluation.live_page import LIVE_NOTE, live_part
-from fusion_ros.evaluation.perception import FramePerception
 from fusion_ros.evaluation.perception_page import perception_part
 from fusion_ros.evaluation.scores import MEANING, RETENTION, TEMPORAL, TIME, lower_is_better
+from fusion_ros.evaluation.search_pictures import Searched, SearchPictures
 from fusion_ros.metrics import METRICS, PROFILES
 from fusion_ros.pipeline import AUTO
 from fusion_ros.report.page import Cell, Page, Section, Table, Tile, details
@@ -33,9 +33,13 @@ _BASELINE_NOTE = (
 
 
 def evaluation_page(
-    summary: Mapping[str, Any], table: FramesTable, gallery: Gallery, found: Sequence[FramePerception] = ()
+    summary: Mapping[str, Any],
+    table: FramesTable,
+    gallery: Gallery,
+    searched: SearchPictures | None = None,
 ) -> Page:
     """Build the page."""
+    searched = searched or SearchPictures()
     colours = ColourKey(table.modes)
     profile = PROFILES[summary["profile"]]
     heads = {score: f"{score} ({profile.header(score)})" for score in METRICS}
@@ -46,14 +50,14 @@ def evaluation_page(
         Section("time", "Steadiness and speed", _means(summary, (*TEMPORAL, TIME), MEANING), _temporal_note(summary)),
         Section("over-time", "Frame by frame", _over_time(table, colours, heads)),
         Section("distributions", "Distributions", _distributions(summary, colours, heads)),
-        Section("pictures", "Best and worst frames", _pictures(table, gallery), _picture_note(summary)),
+        Section(
+            "pictures", "Best and worst frames", _pictures(table, gallery, searched), _picture_note(summary, searched)
+        ),
         Section("input", "What was evaluated", _input(summary)),
         Section("setup", "Configuration and versions", _setup(summary)),
     ]
     if "perception" in summary:
-        sections.insert(
-            3, Section("perception", "Detection and segmentation", perception_part(summary, gallery, found))
-        )
+        sections.insert(3, Section("perception", "Detection and segmentation", perception_part(summary)))
     if LIVE in summary:
         sections.insert(1, Section("live", "Through the running nodes", live_part(summary, table), LIVE_NOTE))
     if summary["recordings"]:
@@ -96,7 +100,7 @@ def _tiles(summary: Mapping[str, Any]) -> list[Tile]:
 
 
 def _warnings(summary: Mapping[str, Any]) -> list[str]:
-    notes = [*summary["lost"], *(f"{note}." for note in summary["unusable"])]
+    notes = [*summary["lost"], *(f"{note}." for note in (*summary["unusable"], *summary["notes"]))]
     for mode, facts in summary["modes"].items():
         notes += [
             f"{mode}: another mode stood in for {count} frames ({reason})."
@@ -249,7 +253,7 @@ def _distributions(summary: Mapping[str, Any], colours: ColourKey, heads: Mappin
     return Markup("").join(parts)
 
 
-def _pictures(table: FramesTable, gallery: Gallery) -> Markup:
+def _pictures(table: FramesTable, gallery: Gallery, searched: SearchPictures) -> Markup:
     seconds = {frame.key: (index, frame) for index, frame in enumerate(table.frames)}
     parts = []
     for mode in (mode for mode in table.modes if mode not in BASELINES):
@@ -263,25 +267,32 @@ def _pictures(table: FramesTable, gallery: Gallery) -> Markup:
                 used = table.used[mode][index]
                 by = f", by {used}" if used != mode else ""
                 caption = f"{title}: {one.score:.3g} at {frame.seconds:.2f} s ({frame.condition}{by}), frame {one.key}"
-                rows.append(_picture_row(gallery, mode, one, caption))
+                rows.append(_picture_row(gallery, mode, one, caption, searched.by_frame.get((mode, one.key))))
         if rows:
             parts.append(Markup("<h3>{}</h3>").format(mode) + Markup("").join(rows))
     return Markup("").join(parts) or Markup('<p class="empty">No pictures were asked for.</p>')
 
 
-def _picture_row(gallery: Gallery, mode: str, chosen: Chosen, caption: str) -> Markup:
+def _picture_row(gallery: Gallery, mode: str, chosen: Chosen, caption: str, searched: Searched | None) -> Markup:
     rgb, fused = gallery.picture(chosen.key, "/rgb"), gallery.picture(chosen.key, mode)
     if rgb is None or fused is None:
         return Markup('<p class="empty">{}: its pictures are gone.</p>').format(caption)
     pictures = before_after(rgb, fused, ("RGB", mode)) + picture(
         gallery.picture(chosen.key, "/thermal"), "thermal", "thermal image"
     )
+    if searched is not None:
+        pictures += picture(searched.image, searched.caption, f"{mode} with boxes and classes drawn on it")
     return Markup('<p class="note">{}</p><div class="pictures">{}</div>').format(caption, pictures)
 
 
-def _picture_note(summary: Mapping[str, Any]) -> str:
+def _picture_note(summary: Mapping[str, Any], searched: SearchPictures) -> str:
     by = summary["settings"]["pictures_by"]
-    return f"By {by}. Drag the slider, or move it with the arrow keys: RGB to the left of it, fused to the right."
+    note = f"By {by}. Drag the slider, or move it with the arrow keys: RGB to the left of it, fused to the right."
+    if searched.problem:
+        return f"{note} Detector and segmenter could not be run: {searched.problem}"
+    if not searched.by_frame:
+        return note
+    return f"{note} Where there is a third picture, it shows what the shipped detector and segmenter find."
 
 
 def _input(summary: Mapping[str, Any]) -> Markup:
@@ -308,7 +319,11 @@ def _setup(summary: Mapping[str, Any]) -> Markup:
 
 
 def _facts(facts: Mapping[str, Any]) -> Table:
-    rows: list[list[Cell]] = [
-        [name, ", ".join(map(str, value)) if isinstance(value, list) else str(value)] for name, value in facts.items()
-    ]
+    rows: list[list[Cell]] = [[name, _in_words(value)] for name, value in facts.items()]
     return Table(["", ""], rows, sortable=False)
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {text}" for name, text in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 from markupsafe import Markup
 
-from fusion_ros.evaluation.gallery import Gallery
-from fusion_ros.evaluation.perception import FramePerception
-from fusion_ros.perception.drawing import draw_detections
 from fusion_ros.report.page import Cell, Table
-from fusion_ros.report.pictures import picture
-from fusion_ros.types import Detections
 
 # Surer than this, a box is drawn; the curve of precision uses all of them.
 _DRAWN_FROM = 0.25
 _PICTURES = 6
 
 
-def perception_part(summary: Mapping[str, Any], gallery: Gallery, found: Sequence[FramePerception]) -> Markup:
-    """Tables of mAP and mIoU over all labelled frames and by light, and pictures with true and found boxes."""
+def perception_part(summary: Mapping[str, Any]) -> Markup:
+    """Tables of mAP and mIoU over all labelled frames and by light."""
     perception = summary["perception"]
     counts = (
         f"{perception['labelled_frames']} frames with labelled boxes ({perception['true_boxes']} boxes), "
@@ -38,7 +32,6 @@ def perception_part(summary: Mapping[str, Any], gallery: Gallery, found: Sequenc
     for light in lights:
         rows = {mode: by_light.get(light, {}) for mode, by_light in perception["modes"].items()}
         parts.append(Markup("<h3>{}</h3>").format("all frames" if light == "all" else light) + _table(summary, rows))
-    parts.append(_pictures(summary, gallery, found))
     return Markup("").join(parts)
 
 
@@ -52,25 +45,3 @@ def _table(summary: Mapping[str, Any], rows: Mapping[str, Mapping[str, float]]) 
     ]
     # RGB or thermal alone can well be the best to detect on: here the baselines compete.
     return Table(["mode", *scores], cells, best=dict.fromkeys(range(1, len(scores) + 1), "max")).render()
-
-
-def _pictures(summary: Mapping[str, Any], gallery: Gallery, found: Sequence[FramePerception]) -> Markup:
-    names = dict(enumerate(summary["perception"]["box_names"]))
-    figures: list[Markup] = []
-    for frame in found:
-        for mode in summary["modes"]:
-            image = gallery.picture(frame.key, mode) if frame.truth is not None and len(figures) < _PICTURES else None
-            if image is None or frame.truth is None:
-                continue
-            rows = frame.found[mode]
-            rows = rows[rows[:, 4] >= _DRAWN_FROM]
-            boxes = Detections(
-                rows[:, :4].astype(np.float32), rows[:, 4].astype(np.float32), rows[:, 5].astype(np.int64), names
-            )
-            caption = f"{mode}, frame {frame.key}: {len(rows)} boxes, {len(frame.truth)} labelled"
-            figures.append(picture(draw_detections(image, boxes), caption, "fused image with boxes"))
-    if not figures:
-        return Markup("")
-    return Markup('<h3>Boxes on some of the best and worst frames</h3><div class="pictures">{}</div>').format(
-        Markup("").join(figures)
-    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from fusion_ros.evaluation.work_queue import Ended, Job
 
 # Results of shards pass through it one by one; they are rows and pictures, not frames.
 _OBJECT_STORE_BYTES = 200_000_000
-_CONNECT_S, _START_S = 5.0, 120.0
+_CONNECT_S, _START_S, _START_ATTEMPTS = 5.0, 300.0, 3
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,8 @@ class RayWorkers:
         self._ray = _import_ray()
         self._has_started = _connect(self._ray, address, workers)
         try:
-            self.share = _share(self._ray.cluster_resources(), workers, device)
+            nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+            self.share = share_of(nodes, workers, device)
         except InputError:
             self.close()
             raise
@@ -148,7 +149,8 @@ class _Actor:
         self._worker = ShardWorker(order)
 
     def is_up(self) -> bool:
-        """Answers once the process runs."""
+        """Answers once the process runs and has its models."""
+        self._worker.get_ready()
         return True
 
     def work(self, method: str, arguments: Sequence[Any]) -> Any:
@@ -168,6 +170,8 @@ def _import_ray() -> Any:
         raise InputError(
             "--engine ray: Ray is not installed: pip install -r requirements/fleet.txt; --engine local needs none"
         ) from None
+    # It warns of what is its default.
+    logging.getLogger("ray").setLevel(logging.CRITICAL)
     return ray
 
 
@@ -185,12 +189,17 @@ def _connect(ray: Any, address: str, workers: int) -> bool:
             "include_dashboard": False,
             "object_store_memory": _OBJECT_STORE_BYTES,
         }
-    try:
-        ray.init(**options, log_to_driver=False, logging_level=logging.CRITICAL, configure_logging=False)
-    except Exception as error:
-        # Errors of sockets, versions, tokens and time limits, of many classes.
-        where = f"the cluster at {address}" if address else "a cluster on this machine"
-        raise InputError(f"--engine ray: {where} cannot be used: {_reason(error)}") from error
+    # On a machine that is very busy Ray gives up on itself after half a minute.
+    for attempt in range(1 if address else _START_ATTEMPTS, 0, -1):
+        try:
+            ray.init(**options, log_to_driver=False, logging_level=logging.CRITICAL, configure_logging=False)
+            break
+        except Exception as error:
+            # Errors of sockets, versions, tokens and time limits, of many classes.
+            ray.shutdown()
+            where = f"the cluster at {address}" if address else "a cluster on this machine"
+            if attempt == 1:
+                raise InputError(f"--engine ray: {where} cannot be used: {_reason(error)}") from error
     return True
 
 
@@ -207,16 +216,28 @@ def _check_address(address: str) -> None:
         raise InputError(f"--ray-address {address}: no cluster can be reached there: {reason}") from error
 
 
-def _share(resources: dict[str, float], workers: int, device: str) -> Share:
-    cores, gpus = int(resources.get("CPU", 0)), int(resources.get("GPU", 0))
+def share_of(nodes: Sequence[Mapping[str, float]], workers: int, device: str) -> Share:
+    """Divide a cluster among its workers.
+
+    Args:
+        nodes: resources of each machine, `CPU` and `GPU`.
+        workers: how many are asked for; 0 for one for each core, or each GPU where GPUs are used.
+        device: `EvaluationConfig.device`.
+
+    Raises:
+        InputError: there are fewer cores or GPUs than workers.
+    """
+    cores = [int(node.get("CPU", 0)) for node in nodes]
+    gpus = sum(int(node.get("GPU", 0)) for node in nodes)
     with_gpus = device != "cpu" and gpus > 0
-    count = workers or (gpus if with_gpus else cores)
-    if count > cores or (with_gpus and count > gpus):
-        there = f"{cores} cores" + (f" and {gpus} GPUs" if with_gpus else "")
+    most = min(sum(cores), gpus) if with_gpus else sum(cores)
+    count = workers or most
+    if count > most or not count:
+        there = f"{sum(cores)} cores" + (f" and {gpus} GPUs" if with_gpus else "")
         raise InputError(f"--workers {count}: the cluster has {there}; each worker needs one")
-    if not count:
-        raise InputError("--engine ray: the cluster has no cores")
-    return Share(count, cores // count, 1 if with_gpus else 0)
+    # A worker has all its cores on one machine.
+    each = next(some for some in range(sum(cores) // count, 0, -1) if sum(own // some for own in cores) >= count)
+    return Share(count, each, 1 if with_gpus else 0)
 
 
 def _reason(error: Exception) -> str:

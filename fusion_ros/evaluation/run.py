@@ -26,8 +26,9 @@ from fusion_ros.evaluation.gallery import Gallery, gallery_of, offer_again
 from fusion_ros.evaluation.gate import check, read_gate
 from fusion_ros.evaluation.live_config import LIVE, LiveConfig
 from fusion_ros.evaluation.page import evaluation_page
-from fusion_ros.evaluation.perception import FramePerception
+from fusion_ros.evaluation.perception import FramePerception, PerceptionModels
 from fusion_ros.evaluation.scoring_pass import Progress
+from fusion_ros.evaluation.search_pictures import SearchPictures, search_pictures
 from fusion_ros.evaluation.shard_store import SHARDS
 from fusion_ros.evaluation.simulated_drives import simulated_drives
 from fusion_ros.evaluation.summary import summarise
@@ -121,15 +122,21 @@ def evaluate(
             verdicts = check(limits, summary)
             summary["gate"] = [{"limit": str(v.limit), "value": v.value, "kept": v.kept} for v in verdicts]
         summary["bags"] = {path.name: path.stat().st_size for path in fused_bag.files_of(out)}
-        _write_all(out, summary, table, gallery, found)
+        searched = SearchPictures()
+        if config.searched_pictures:
+            models = PerceptionModels(config.device)
+            searched = search_pictures(gallery, table.modes, config.searched_pictures, models, found)
+        _write_all(out, summary, table, gallery, found, searched)
     return summary
 
 
 def _live_modes(modes: str, engine: EngineConfig | None) -> list[ModeSpec]:
     if engine is not None and engine.engine != LOCAL:
         raise InputError(f"--live: runs on this machine; --engine {engine.engine} does not go with it")
-    from fusion_ros.evaluation.engine_live import live_modes
-
+    try:
+        from fusion_ros.evaluation.engine_live import live_modes
+    except ImportError as error:
+        raise InputError(f"--live: ROS 2 is not here ({error}); source it, or install rclpy (`make setup`)") from error
     return live_modes(modes)
 
 
@@ -219,9 +226,14 @@ def _perception_summary(scoring: Engine, found: Sequence[FramePerception], table
 
 
 def _write_all(
-    out: Path, summary: Mapping[str, Any], table: FramesTable, gallery: Gallery, found: Sequence[FramePerception]
+    out: Path,
+    summary: Mapping[str, Any],
+    table: FramesTable,
+    gallery: Gallery,
+    found: Sequence[FramePerception],
+    searched: SearchPictures,
 ) -> None:
-    write_page(evaluation_page(summary, table, gallery, found), out / REPORT)
+    write_page(evaluation_page(summary, table, gallery, searched), out / REPORT)
     _write_text(out / MARKDOWN, tables.markdown(summary))
     _write_text(out / LATEX, tables.latex(summary))
     _write_text(out / SUMMARY, json.dumps(summary, indent=1, allow_nan=False) + "\n")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -113,6 +113,11 @@ class ShardWorker:
     @cached_property
     def _perception(self) -> PerceptionModels:
         return PerceptionModels(self._config.device)
+
+    def get_ready(self) -> None:
+        """Load the models, so that all workers do so at the same time. What is wrong with them is left to `facts`."""
+        with suppress(InputError):
+            _ = self._contenders
 
     def facts(self) -> WorkerFacts:
         """What runs here. Raises InputError where weights, device or backend cannot be used."""

@@ -32,7 +32,7 @@ def picture(image: NDArray[np.uint8] | None, caption: str, alt: str, max_width: 
     """A figure with a caption; a placeholder that says so where `image` is None."""
     if image is None:
         return Markup('<figure class="missing"><div>none</div><figcaption>{}</figcaption></figure>').format(caption)
-    return Markup('<figure><img src="{}" alt="{}" loading="lazy"><figcaption>{}</figcaption></figure>').format(
+    return Markup('<figure><img src="{}" alt="{}"><figcaption>{}</figcaption></figure>').format(
         data_uri(image, max_width), alt, caption
     )
 
@@ -41,6 +41,6 @@ def before_after(before: NDArray[np.uint8], after: NDArray[np.uint8], labels: tu
     """Two images of one size on top of each other with a slider between them (arrow keys work)."""
     return Markup(
         '<figure class="slider"><div class="stack"><img src="{}" alt="{}"><img class="over" src="{}" alt="{}"></div>'
-        '<input type="range" min="0" max="100" value="50" aria-label="share of {} shown">'
+        '<input type="range" min="0" max="100" value="50" aria-label="share of {} shown" aria-valuetext="50 %">'
         "<figcaption><span>{}</span><span>{}</span></figcaption></figure>"
     ).format(data_uri(before), labels[0], data_uri(after), labels[1], labels[1], labels[0], labels[1])

@@ -25,9 +25,20 @@ document.querySelectorAll("table.sortable th button").forEach((button) => {
 // Before/after: the slider says how much of the upper image is cut away from the left.
 document.querySelectorAll("figure.slider").forEach((figure) => {
   const input = figure.querySelector("input");
-  const show = () => figure.style.setProperty("--cut", `${100 - input.value}%`);
+  const show = () => {
+    figure.style.setProperty("--cut", `${100 - input.value}%`);
+    input.setAttribute("aria-valuetext", `${input.value} %`);
+  };
   input.addEventListener("input", show);
   show();
 });
-// A printed page shows what is folded away.
-window.addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((part) => { part.open = true; }));
+// A printed page shows what is folded away; afterwards it is folded again.
+let unfolded = [];
+window.addEventListener("beforeprint", () => {
+  unfolded = Array.from(document.querySelectorAll("details:not([open])"));
+  unfolded.forEach((part) => { part.open = true; });
+});
+window.addEventListener("afterprint", () => {
+  unfolded.forEach((part) => { part.open = false; });
+  unfolded = [];
+});
