@@ -4,8 +4,10 @@
 
 The node runs over DDS in this process. Camera messages arrive from a process of its own and a subscriber in another
 takes the fused image, so that neither counts. A stand-in takes the network's place, which costs next to nothing; the
-network is timed by itself in the same run, as CPU time and as wall time. CPU time grows when other programs share the
-processor's caches, so the best of several windows is compared with the target and the median is shown beside it.
+network is timed by itself in the same run, as CPU time and as wall time. So is a node that receives the same images and
+publishes one of them as it came: what rclpy and the middleware take to move the messages, which no node gets below. CPU
+time grows when other programs share the processor's caches, so the best of several windows is compared with the target
+and the median is shown beside it.
 """
 
 from __future__ import annotations
@@ -164,6 +166,41 @@ def measure_node(pairs: int) -> list[dict[str, float]]:
     return windows
 
 
+def measure_bare(pairs: int) -> float:
+    """Return CPU milliseconds per pair of a node that does nothing but receive both images and publish the RGB one."""
+    import rclpy
+    from rclpy.qos import QoSProfile
+    from sensor_msgs.msg import Image
+
+    from fusion_ros.ros.executor import make_executor
+
+    rclpy.init()
+    node = rclpy.create_node("bare")
+    output = node.create_publisher(Image, "fusion/image", 1)
+    published: list[float] = []
+
+    def publish(message: Any) -> None:
+        output.publish(message)
+        published.append(time.perf_counter())
+
+    deep = QoSProfile(depth=5)
+    node.create_subscription(Image, "rgb/image", publish, deep)
+    node.create_subscription(Image, "thermal/image", lambda _: None, deep)
+    executor = make_executor()
+    executor.add_node(node)
+    windows = []
+    for window in range(1 + max(1, pairs // WINDOW)):
+        first, before, end = len(published), cpu_seconds(), time.monotonic() + 60.0
+        while len(published) < first + WINDOW and time.monotonic() < end:
+            executor.spin_once(timeout_sec=0.05)
+        if window and len(published) > first:
+            windows.append((cpu_seconds() - before) * 1e3 / (len(published) - first))
+    node.destroy_node()
+    executor.shutdown()
+    rclpy.shutdown()
+    return min(windows, default=float("nan"))
+
+
 def measure_network(name: str, width: int, height: int, runs: int) -> tuple[str, float, float] | None:
     """Return backend, CPU and wall milliseconds per pair of the network by itself; None where it has no weights."""
     from fusion_ros.fusion import is_available, load_model
@@ -205,6 +242,7 @@ def main() -> int:
         process.start()
     try:
         windows = measure_node(arguments.pairs)
+        bare = measure_bare(arguments.pairs)
     finally:
         stop.set()
         for process in others:
@@ -216,6 +254,7 @@ def main() -> int:
     for name, milliseconds in list(best.items())[1:]:
         print(f"{name:62s} {milliseconds:8.2f}")
     print(f"{'  median window':62s} {statistics.median(totals):8.2f}")
+    print(f"{'a node that only receives the pair and publishes an image':62s} {bare:8.2f}")
     network = measure_network(arguments.network, arguments.width, arguments.height, 5)
     if network is None:
         print(f"{arguments.network}: no weights, not measured")
