@@ -13,7 +13,7 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parent.parent
 # What a ROS workspace needs of this repository.
 PACKAGED = (
-    *("fusion_ros", "launch", "config", "models", "interfaces", "resource"),
+    *("fusion_ros", "launch", "config", "models", "interfaces", "requirements", "resource"),
     *("package.xml", "setup.py", "setup.cfg", "LICENSE"),
 )
 
