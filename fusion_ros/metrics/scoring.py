@@ -95,7 +95,7 @@ class FusionScorer:
             return []
         jobs = {name: metric.jobs(images) for name, metric in self._windowed.items()}
         found = in_parallel(
-            [*(job for of_metric in jobs.values() for job in of_metric), *(partial(self._of_pixels, i) for i in images)]
+            [*(job for of_metric in jobs.values() for job in of_metric), *(partial(self.of_pixels, i) for i in images)]
         )
         windowed: dict[str, list[float]] = {}
         for name, metric in self._windowed.items():
@@ -105,7 +105,7 @@ class FusionScorer:
         values = [row | {name: of[index] for name, of in windowed.items()} for index, row in enumerate(rows)]
         return [{name: row[name] for name in METRICS} for row in values]
 
-    def _of_pixels(self, image: NDArray[np.uint8]) -> dict[str, float]:
+    def of_pixels(self, image: NDArray[np.uint8]) -> dict[str, float]:
         """The metrics of histograms, moments and first differences, which cost little each."""
         a, b = self.infrared, self.visible
         sums = PixelSums(
