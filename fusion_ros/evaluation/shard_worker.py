@@ -169,6 +169,8 @@ class ShardWorker:
                     frames = pair.load()
                 except InputError:
                     continue
+                if pair.begins:
+                    self._contenders.reset()
                 self._contenders.follow(frames)
         return self._contenders.memory()
 

@@ -6,7 +6,8 @@ from collections import deque
 
 import pytest
 
-from fusion_ros.errors import JobError
+from fusion_ros.errors import InputError, JobError
+from fusion_ros.evaluation.ray_workers import Share, share_of
 from fusion_ros.evaluation.work_queue import Ended, Job, run_jobs
 
 
@@ -76,3 +77,28 @@ def test_what_a_job_raises_is_raised():
     error = ValueError("no")
     with pytest.raises(ValueError, match="no"):
         run_jobs(OneByOne(errors={"a": error}), [job("a")], lambda ended, result: [], lambda text: None)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "workers", "device", "expected"),
+    [
+        ([{"CPU": 2.0}], 0, "auto", Share(2, 1, 0)),
+        ([{"CPU": 8.0}], 3, "auto", Share(3, 2, 0)),
+        # One worker has its cores on one machine, and four of three cores each do not fit on three machines of four.
+        ([{"CPU": 4.0}, {"CPU": 4.0}], 1, "cpu", Share(1, 4, 0)),
+        ([{"CPU": 4.0}] * 3, 4, "cpu", Share(4, 2, 0)),
+        ([{"CPU": 16.0, "GPU": 2.0}, {"CPU": 4.0}], 0, "auto", Share(2, 8, 1)),
+        ([{"CPU": 16.0, "GPU": 2.0}], 0, "cpu", Share(16, 1, 0)),
+    ],
+)
+def test_a_cluster_is_divided_among_its_workers(nodes, workers, device, expected):
+    assert share_of(nodes, workers, device) == expected
+
+
+def test_a_cluster_too_small_for_the_workers_is_refused():
+    with pytest.raises(InputError, match="--workers 3: the cluster has 2 cores"):
+        share_of([{"CPU": 2.0}], 3, "auto")
+    with pytest.raises(InputError, match="16 cores and 1 GPUs"):
+        share_of([{"CPU": 16.0, "GPU": 1.0}], 2, "cuda")
+    with pytest.raises(InputError, match="0 cores"):
+        share_of([{"CPU": 0.0}], 0, "auto")
