@@ -32,14 +32,19 @@ def test_files_that_are_no_settings_are_refused(tmp_path, text):
         read_settings(tmp_path / "a.yaml")
 
 
-def test_shipped_settings_are_valid():
+@pytest.mark.parametrize("name", ["caf", "caf_s", "dfvo", "dfvo_s", "epofusion", "epofusion_s"])
+def test_shipped_settings_are_valid(name):
+    import importlib
     from pathlib import Path
 
-    from fusion_ros.configuration import configure
-    from fusion_ros.training.caf import Config
+    from fusion_ros.configuration import configure, validate
 
     folder = Path(__file__).resolve().parents[2] / "config" / "train"
-    configure(Config, read_settings(folder / "caf_quick.yaml"))
+    config_class = importlib.import_module(f"fusion_ros.training.{name}").Config
+    files = [path for path in folder.glob("*.yaml") if path.stem in (name, f"{name}_quick", f"{name}_finish")]
+    assert files
+    for path in files:
+        validate(configure(config_class, read_settings(path)))
 
 
 def test_training_writes_weights_and_says_where(data, tmp_path, capsys):
