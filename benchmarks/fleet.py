@@ -2,9 +2,9 @@
 
     python benchmarks/fleet.py [--workers 2] [--frames 48] [--width 320] [--rounds 3]
 
-A simulated drive is scored in every mode, in turns with one worker and with all of them, so that a busy machine slows
-both alike; the first round only warms up. What is timed is the scoring, from the first shard to the last: starting Ray
-and loading the models, which a long run does once, are shown apart.
+A simulated drive is scored in every mode, in turns with one worker of one core and with all of them, so that a busy
+machine slows both alike; the first round only warms up. What is timed is the scoring, from the first shard to the last:
+starting Ray and loading the models, which a long run does once, are shown apart.
 """
 
 from __future__ import annotations

@@ -117,9 +117,22 @@ def _print_summary(summary: dict[str, Any], out: Path) -> None:
         _print_perception(summary["perception"], width)
     for mode, facts in summary.get("live", {}).items():
         _print_live(mode, facts)
+    _print_recordings(summary)
     conditions = ", ".join(f"{name} {count}" for name, count in summary["conditions"].items() if count)
     print(f"{summary['frames']} frames ({conditions}), profile {summary['profile']}. Open the report in a browser:")
     print(f"  {(out / 'report.html').resolve()}")
+
+
+def _print_recordings(summary: dict[str, Any]) -> None:
+    """One score of each recording and mode, where there are several recordings; the report has the others."""
+    if not summary["recordings"]:
+        return
+    score, modes = summary["settings"]["pictures_by"], list(summary["modes"])
+    width = max(len(name) for name in summary["recordings"])
+    print(f"{score:{width}}  frames" + "".join(f"{mode[-12:]:>13}" for mode in modes))
+    for name, facts in summary["recordings"].items():
+        means = (facts["modes"][mode]["mean"].get(score, math.nan) for mode in modes)
+        print(f"{name:{width}}{facts['frames']:8}" + "".join(f"{mean:13.3f}" for mean in means))
 
 
 def _print_live(mode: str, facts: dict[str, Any]) -> None:

@@ -69,7 +69,13 @@ def test_a_recording_behind_a_url_is_evaluated(tmp_path, capsys, monkeypatch):
         assert main(["evaluate", *words]) == 0
     finally:
         filesystem.store.clear()
-    assert "4 frames" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "4 frames" in printed
+    # A line for each recording.
+    assert [line.split()[:2] for line in printed.splitlines() if line.startswith(("drive", "bag"))] == [
+        ["drive", "2"],
+        ["bag", "2"],
+    ]
     text = (tmp_path / "out" / "summary.json").read_text()
     assert '"2 recordings: drive, bag"' in text
     assert "memory://fleet/drive.mcap" in text
