@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from fusion_ros.bags.decoding import header_stamp_ns, read_frame
 from fusion_ros.bags.message_types import COMPRESSED_IMAGE, IMAGE
 from fusion_ros.bags.reader import BagMessage, open_bag
 from fusion_ros.errors import InputError
+from fusion_ros.evaluation.camera_stamps import CameraStamps
 from fusion_ros.evaluation.config import EvaluationConfig
 from fusion_ros.evaluation.sources import SourcePair, range_text, within
 from fusion_ros.pairing import PairingConfig, pair_offline
@@ -31,6 +33,7 @@ class BagPlan:
         received: receive time in nanoseconds of every message on the RGB topic, and on the thermal topic, (N,) int64.
         dropped: images that are in no pair, by reason.
         lost: what could not be read, in sentences.
+        begins: positions in `wanted` before which both cameras paused so long that the fusion node forgets its past.
     """
 
     begin_ns: int
@@ -38,6 +41,7 @@ class BagPlan:
     received: tuple[NDArray[np.int64], NDArray[np.int64]]
     dropped: dict[str, int]
     lost: list[str]
+    begins: frozenset[int] = frozenset()
 
 
 class BagSource:
@@ -92,7 +96,13 @@ class BagSource:
                 f"{first:.2f} and {last:.2f} s"
             )
         received = rgb_received, thermal_received
-        return BagPlan(begin_ns, in_range[:: config.stride], received, dict(dropped), self._losses())
+        stamps = CameraStamps(sorted(stamp for _, stamp in rgb), sorted(stamp for _, stamp in thermal))
+        begins = frozenset(
+            -(-position // config.stride)
+            for position, (before, now) in enumerate(pairwise(in_range), start=1)
+            if stamps.jumped(before[2], now[2])
+        )
+        return BagPlan(begin_ns, in_range[:: config.stride], received, dict(dropped), self._losses(), begins)
 
     @property
     def lost(self) -> list[str]:
@@ -119,7 +129,7 @@ class BagSource:
         partners = [{pair[side] for pair in stretch} for side in (0, 1)]
         held: tuple[dict[int, BagMessage], dict[int, BagMessage]] = ({}, {})
         remaining = iter(stretch)
-        wanted = next(remaining, None)
+        position, wanted = first, next(remaining, None)
         for message in self._bag.messages(list(self._topics), begin_ns, end_ns):
             side = self._topics.index(message.topic)
             ordinal = next(following[side], None)
@@ -128,8 +138,9 @@ class BagSource:
             while wanted is not None and wanted[0] in held[0] and wanted[1] in held[1]:
                 rgb, thermal = held[0].pop(wanted[0]), held[1].pop(wanted[1])
                 seconds = _seconds(wanted[2], self.plan.begin_ns)
-                yield SourcePair(str(wanted[2]), seconds, False, partial(self._load, rgb, thermal))
-                wanted = next(remaining, None)
+                begins = position in self.plan.begins
+                yield SourcePair(str(wanted[2]), seconds, begins, partial(self._load, rgb, thermal))
+                position, wanted = position + 1, next(remaining, None)
 
     def close(self) -> None:
         """Close the recording."""

@@ -19,6 +19,7 @@ from fusion_ros.errors import InputError
 from fusion_ros.evaluation import frames_file
 from fusion_ros.evaluation import perception as perception_file
 from fusion_ros.evaluation.bag_source import BagSource
+from fusion_ros.evaluation.camera_stamps import CameraStamps, camera_stamps
 from fusion_ros.evaluation.config import EvaluationConfig
 from fusion_ros.evaluation.contenders import BASELINES, Contenders, ModeSpec, parse_modes
 from fusion_ros.evaluation.fingerprint import fingerprint
@@ -31,7 +32,6 @@ from fusion_ros.evaluation.live_pass import LivePass
 from fusion_ros.evaluation.live_perception import LivePerception
 from fusion_ros.evaluation.live_record import LiveRecord, read_record, write_record
 from fusion_ros.evaluation.live_replay import ReplayTask, replay
-from fusion_ros.evaluation.live_stamps import CameraStamps, camera_stamps
 from fusion_ros.evaluation.perception import PerceptionModels, PerceptionScorer
 from fusion_ros.evaluation.scoring_pass import Progress
 from fusion_ros.fusion.fallback import ModelLoader

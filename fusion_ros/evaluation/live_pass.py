@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from fusion_ros.bags.decoding import header_stamp_ns, read_frame
 from fusion_ros.bags.reader import BagMessage, BagReader, open_bag
 from fusion_ros.errors import InputError
+from fusion_ros.evaluation.camera_stamps import CameraStamps
 from fusion_ros.evaluation.config import EvaluationConfig
 from fusion_ros.evaluation.contenders import Contenders, Fused
 from fusion_ros.evaluation.frames_file import FrameFacts, FramesWriter
@@ -28,7 +29,6 @@ from fusion_ros.evaluation.gallery import Gallery
 from fusion_ros.evaluation.live_images import FUSED, read_images
 from fusion_ros.evaluation.live_perception import LivePerception
 from fusion_ros.evaluation.live_record import LiveFrame, LiveRecord
-from fusion_ros.evaluation.live_stamps import CameraStamps
 from fusion_ros.evaluation.perception import Answers
 from fusion_ros.evaluation.scores import LATENCY, PROCESSING, FrameScorer, Scored
 from fusion_ros.evaluation.scoring_pass import Progress, Unscored

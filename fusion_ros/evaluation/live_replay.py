@@ -12,12 +12,12 @@ from pathlib import Path
 from fusion_ros.bags.message_types import COMPRESSED_IMAGE
 from fusion_ros.bags.reader import open_bag
 from fusion_ros.errors import InputError
+from fusion_ros.evaluation.camera_stamps import CameraStamps
 from fusion_ros.evaluation.config import EvaluationConfig
 from fusion_ros.evaluation.contenders import ModeSpec
 from fusion_ros.evaluation.live_config import ROS2, LiveConfig
 from fusion_ros.evaluation.live_images import LiveImages
 from fusion_ros.evaluation.live_record import LiveFrame, LiveRecord
-from fusion_ros.evaluation.live_stamps import CameraStamps
 from fusion_ros.fusion.fallback import NETWORK_MODES
 from fusion_ros.replay.domain import choose_domain, domain_environment
 from fusion_ros.replay.pace import first_rate, frame_period_s

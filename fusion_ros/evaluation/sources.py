@@ -25,7 +25,8 @@ class SourcePair:
     Attributes:
         key: names the pair in tables: the RGB stamp in nanoseconds, or the file's name.
         seconds: time since the beginning of the source.
-        begins: whether it has nothing to do with the pair before: a still picture, or the first frame of a clip.
+        begins: whether it has nothing to do with the pair before: a still picture, the first frame of a clip, or one
+            after a pause of both cameras that makes the fusion node forget its past.
         load: reads the images; raises InputError where they are spoilt.
         recording: which of several inputs it belongs to, empty where there is one.
     """

@@ -21,10 +21,10 @@ from fusion_ros.evaluation.scores import SCORES, TIME
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
 from fusion_ros.evaluation import engine_live
+from fusion_ros.evaluation.camera_stamps import CameraStamps
 from fusion_ros.evaluation.live_config import LiveConfig
 from fusion_ros.evaluation.live_images import FUSED, LiveImages
 from fusion_ros.evaluation.live_record import LiveFrame, LiveRecord
-from fusion_ros.evaluation.live_stamps import CameraStamps
 from fusion_ros.pipeline import FusionPipeline, PipelineConfig
 from fusion_ros.types import FramePair
 

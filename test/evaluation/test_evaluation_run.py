@@ -102,6 +102,31 @@ def test_auto_is_what_the_pipeline_would_have_chosen(tmp_path, loader):
     assert summary["modes"]["auto"]["stood_in"] == {}
 
 
+def test_after_a_pause_of_both_cameras_the_past_is_forgotten_as_the_node_does(tmp_path, loader):
+    def write(name, pause):
+        with BagWriter(tmp_path / name) as bag:
+            for index in range(6):
+                rgb, thermal = scene(index)
+                counts = thermal.astype(np.uint16) * 20 + 7000 + 900 * index
+                stamp = START + index * PERIOD + (pause if index >= 3 else 0)
+                bag.write_image("/rgb/image", Frame(rgb, stamp))
+                bag.write_image("/thermal/image", Frame(counts, stamp))
+        return tmp_path / name
+
+    def flicker_and_contrast(path):
+        evaluate([path], path / "out", GUIDED, loader=loader)
+        table = read_frames(path / "out" / "frames.csv")
+        return table.column("guided", "flicker"), table.column("thermal", "SD")
+
+    flicker, contrast = flicker_and_contrast(write("short", 1_900_000_000))
+    assert np.isnan(flicker).tolist() == [True] + 5 * [False]
+    flicker_after_jump, contrast_after_jump = flicker_and_contrast(write("long", 2_100_000_000))
+    assert np.isnan(flicker_after_jump).tolist() == [True, False, False, True, False, False]
+    # Gain control begins anew behind the pause: what was smoothed over it no longer is.
+    np.testing.assert_array_equal(contrast[:3], contrast_after_jump[:3])
+    assert contrast[3] != contrast_after_jump[3]
+
+
 def test_range_and_stride_choose_among_the_pairs(tmp_path, loader):
     path = write_bag(tmp_path / "bag", frames=10)
     evaluate([path], tmp_path / "out", EvaluationConfig(modes="guided", start=0.2, end=0.7, stride=2), loader=loader)
