@@ -96,11 +96,11 @@ def local_path(place: str | os.PathLike[str], cache: Path | None = None) -> Path
 
 
 def cache_folder() -> Path:
-    """Where copies are kept: FUSION_ROS_CACHE, or fusion_ros/ in the user's cache folder (XDG_CACHE_HOME)."""
+    """Where copies are kept: FUSION_ROS_CACHE, or fusion_ros/recordings in the user's cache folder (XDG_CACHE_HOME)."""
     chosen = os.environ.get(CACHE_VARIABLE)
     if chosen:
         return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fusion_ros"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fusion_ros" / "recordings"
 
 
 def _open_filesystem(url: str) -> tuple[Any, str]:
