@@ -6,6 +6,7 @@ semantic networks (`images` in, class ids out), so that `Segmenter` and the node
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -117,7 +118,7 @@ def fit_segformer(pairs: MaskedSet, out: Path, config: Config, resume: bool) -> 
         run.load()
     out.mkdir(parents=True, exist_ok=True)
     run.train()
-    return _export(network, out / WEIGHTS_NAME, pairs.class_names, config.image_size), run.step
+    return export_segformer(network, out / WEIGHTS_NAME, pairs.class_names, config.image_size), run.step
 
 
 class _Run:
@@ -135,7 +136,7 @@ class _Run:
         begun, saved = time.monotonic() - self.seconds, time.monotonic()
         while (progress := self._progress()) < 1.0:
             for group in self.optimizer.param_groups:
-                group["lr"] = self.config.learning_rate * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * progress)))
+                group["lr"] = self.config.learning_rate * (0.02 + 0.49 * (1 + math.cos(math.pi * progress)))
             images, masks = (part.to(self.network.mean.device) for part in self._batch())
             loss = self.loss(self.network(images), masks)
             if not torch.isfinite(loss):
@@ -210,14 +211,22 @@ def _torch_device(name: str) -> torch.device:
     return torch.device(f"cuda:{name}" if name.isdigit() else name)
 
 
-def _export(network: SegFormer, out: Path, class_names: tuple[str, ...], image_size: int) -> Path:
+def export_segformer(network: SegFormer, out: Path, class_names: tuple[str, ...], image_size: int) -> Path:
+    """Write the network with ultralytics' interface: (B, 3, H, W) RGB in [0, 1] in, (B, H, W) uint8 class ids out.
+
+    Args:
+        network: trained.
+        out: the `.onnx` to write.
+        class_names: in the order of the ids.
+        image_size: longer side of the input that is used by default, pixels; brought up to a multiple of 32.
+    """
     import onnx
 
     size = -(-image_size // _STRIDE) * _STRIDE
     partial = out.with_name(f".{out.name}.fp32")
     axes = {0: "batch", 2: "height", 3: "width"}
     torch.onnx.export(
-        _ClassIds(network.cpu().eval()),
+        _ClassIds(network.cpu()).eval(),
         (torch.zeros(1, 3, size, size),),
         str(partial),
         input_names=["images"],

@@ -69,8 +69,11 @@ def train(config: Config, out: Path, resume: bool) -> TrainingResult:
         InputError: the data cannot be used, or there is nothing to resume.
         JobError: training did not leave a checkpoint.
     """
+    uses_segformer = config.network.startswith(SEGFORMER)
+    if not uses_segformer:
+        check_start(out, config.init, resume)  # before minutes go into making masks
     pairs = read_masked_set(config)
-    if config.network.startswith(SEGFORMER):
+    if uses_segformer:
         from fusion_ros.training.segformer import fit_segformer
 
         weights, steps = fit_segformer(pairs, out, config, resume)
