@@ -10,8 +10,14 @@ from numpy.typing import NDArray
 
 from fusion_ros.configuration import setting, validate
 from fusion_ros.errors import InputError
-from fusion_ros.perception.model_files import BACKENDS, find_model_file
-from fusion_ros.perception.yolo import WARM_UP_SHAPE, YoloModel
+from fusion_ros.perception.model_files import find_model_file
+from fusion_ros.perception.model_settings import (
+    backend_setting,
+    device_setting,
+    input_size_setting,
+    weights_setting,
+)
+from fusion_ros.perception.yolo import WARM_UP_SHAPE, RunsYolo, YoloModel
 from fusion_ros.types import Detections
 
 SHIPPED_DETECTOR = "detector"
@@ -25,36 +31,22 @@ class DetectorConfig:
         InputError: a value out of range.
     """
 
-    weights: str = setting(
-        "",
-        "a .onnx, .pt or .engine file or a name from models/manifest.yaml; empty: the shipped detector. Of a .pt, "
-        "which is a pickle, ultralytics' own layers are read and nothing else",
-        runtime=False,
-    )
-    device: str = setting("auto", "auto, cpu, cuda or cuda:N", runtime=False)
-    backend: str = setting(
-        "auto", "what runs the model; each file format has one, auto takes it", choices=BACKENDS, runtime=False
-    )
+    weights: str = weights_setting("detector")
+    device: str = device_setting()
+    backend: str = backend_setting()
     confidence: float = setting(0.25, "boxes below this confidence are left out", minimum=0.0, maximum=1.0)
     iou: float = setting(
         0.5, "of two boxes of one class that overlap more, the weaker is left out", minimum=0.0, maximum=1.0
     )
     classes: str = setting("", "names of the classes to look for, separated by commas; empty: all")
     max_detections: int = setting(100, "at most so many boxes, the strongest", minimum=1, maximum=1000)
-    input_size: int = setting(
-        0,
-        "longer side of the network's input, a multiple of 32; 0: the model's own",
-        unit="pixels",
-        minimum=0,
-        maximum=4096,
-        runtime=False,
-    )
+    input_size: int = input_size_setting()
 
     def __post_init__(self) -> None:
         validate(self)
 
 
-class Detector:
+class Detector(RunsYolo):
     """A detector ready to run. Use it from one thread at a time.
 
     Args:
@@ -69,26 +61,6 @@ class Detector:
         path = find_model_file(config.weights, "detection", SHIPPED_DETECTOR)
         self._model = YoloModel(path, "detect", config.device, config.backend, config.input_size)
         self.configure(config)
-
-    @property
-    def class_names(self) -> Mapping[int, str]:
-        """Name of every class the model knows."""
-        return self._model.class_names
-
-    @property
-    def device(self) -> str:
-        """Where it runs: `cpu` or `cuda:N`."""
-        return self._model.device
-
-    @property
-    def backend(self) -> str:
-        """What runs it: `onnx`, `torch` or `tensorrt`."""
-        return self._model.backend
-
-    @property
-    def input_size(self) -> int:
-        """Longer side of the network's input, pixels."""
-        return self._model.input_size
 
     def configure(self, config: DetectorConfig) -> None:
         """Take confidence, iou, classes and max_detections from `config` for the next image.

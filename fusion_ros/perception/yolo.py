@@ -81,6 +81,32 @@ class YoloModel:
         return wanted
 
 
+class RunsYolo:
+    """What `Detector` and `Segmenter` say of their model alike."""
+
+    _model: YoloModel
+
+    @property
+    def class_names(self) -> Mapping[int, str]:
+        """Name of every class the model knows."""
+        return self._model.class_names
+
+    @property
+    def device(self) -> str:
+        """Where it runs: `cpu` or `cuda:N`."""
+        return self._model.device
+
+    @property
+    def backend(self) -> str:
+        """What runs it: `onnx`, `torch` or `tensorrt`."""
+        return self._model.backend
+
+    @property
+    def input_size(self) -> int:
+        """Longer side of the network's input, pixels."""
+        return self._model.input_size
+
+
 def _resolve_device(device: str, backend: str) -> str:
     import torch
 

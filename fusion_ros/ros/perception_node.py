@@ -16,8 +16,9 @@ from vision_msgs.msg import LabelInfo, VisionClass
 from fusion_ros.errors import InputError
 from fusion_ros.pairing import BACKWARD_JUMP_NS
 from fusion_ros.ros import topics
+from fusion_ros.ros.any_camera import AnyCamera
 from fusion_ros.ros.diagnostics import HealthReport, StatusBuilder
-from fusion_ros.ros.images import check_rgb, rgb_array, stamp_of
+from fusion_ros.ros.images import stamp_of
 from fusion_ros.ros.node import StreamNode
 from fusion_ros.ros.parameters import DetectionNodeConfig, SegmentationNodeConfig
 from fusion_ros.ros.qos import latched_output, overridable, sensor_input, subscription_events
@@ -49,6 +50,7 @@ class PerceptionNode(StreamNode[ConfigT, ImageItem]):
         self._is_fed = False
         self._model: Any = None
         self._last_stamp_ns = 0
+        self._camera = AnyCamera()
         super().__init__(name, config_class, **arguments)
 
     # -- for subclasses ----------------------------------------------------------------------------------------------
@@ -113,7 +115,7 @@ class PerceptionNode(StreamNode[ConfigT, ImageItem]):
         if self.is_too_old(stamp_ns, config.max_age):
             return
         start = time.perf_counter()
-        bgr = item.image if isinstance(item.image, np.ndarray) else rgb_array(item.image, self._topic())
+        bgr = item.image if isinstance(item.image, np.ndarray) else self._camera.picture(item.image, self._topic())
         self.look(bgr, item.header, config)
         self.note_published(stamp_ns, (time.perf_counter() - start) * 1e3)
 
@@ -133,7 +135,7 @@ class PerceptionNode(StreamNode[ConfigT, ImageItem]):
         if not self.is_active:
             return
         try:
-            check_rgb(message, self._topic())
+            self._camera.check(message, self._topic())
         except InputError as error:
             self.bad_input(error)
             return
@@ -143,6 +145,7 @@ class PerceptionNode(StreamNode[ConfigT, ImageItem]):
         # By a little, stamps go back when the fusion node passes on the one camera after the other.
         if stamp_ns < self._last_stamp_ns - BACKWARD_JUMP_NS:
             self.health.jumped(time.monotonic_ns())
+            self._camera.reset()
         self._last_stamp_ns = stamp_ns
 
     def _topic(self) -> str:
