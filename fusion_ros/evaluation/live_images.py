@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fusion_ros.bags.decoding import read_frame
 from fusion_ros.bags.reader import open_bag
 from fusion_ros.bags.writer import BagWriter
-from fusion_ros.errors import JobError
+from fusion_ros.errors import InputError, JobError
 from fusion_ros.types import Frame
 
 FUSED, MASK = "/fusion/image", "/segmentation/mask"
@@ -56,14 +56,17 @@ class LiveImages:
         self._waiting.put((_TOPICS[kind], Frame(image, stamp_ns), time.time_ns()))
 
     def _run(self) -> None:
-        with BagWriter(self._folder) as bag:
-            while (item := self._waiting.get()) is not None:
-                topic, frame, received_ns = item
-                try:
+        try:
+            with BagWriter(self._folder) as bag:
+                while (item := self._waiting.get()) is not None:
+                    topic, frame, received_ns = item
                     # By time of arrival, so that they are read back in the order in which they were published.
                     bag.write_image(topic, frame, received_ns)
-                except OSError as error:
-                    self._problem = error.strerror or str(error)
+        except (OSError, InputError) as error:
+            self._problem = str(error)
+            # Whoever queues images must not wait for ever.
+            while self._waiting.get() is not None:
+                pass
 
 
 def read_images(folder: Path, topic: str) -> Iterator[tuple[int, NDArray[np.uint8]]]:

@@ -12,7 +12,7 @@ from recordings import PERIOD, START, scene, write_bag
 from fusion_ros.bags.decoding import read_frame
 from fusion_ros.bags.reader import open_bag
 from fusion_ros.cli import main
-from fusion_ros.errors import InputError
+from fusion_ros.errors import InputError, JobError
 from fusion_ros.evaluation.config import EvaluationConfig
 from fusion_ros.evaluation.frames_file import read_frames
 from fusion_ros.evaluation.run import evaluate
@@ -225,12 +225,23 @@ def test_images_are_read_back_as_they_came(tmp_path):
     np.testing.assert_array_equal(found[1][1], first)
 
 
+def test_a_disk_that_is_full_ends_the_replay_with_a_reason(tmp_path):
+    (tmp_path / "images").mkdir()
+    images = LiveImages(tmp_path / "images").__enter__()
+    for stamp in range(100):
+        # More than the queue holds: the subscriber goes on.
+        images.keep("fused", stamp, scene(0)[0])
+    with pytest.raises(JobError, match="images: cannot be written"):
+        images.__exit__(None, None, None)
+
+
 def engine_live_images(folder):
     from fusion_ros.evaluation.live_images import read_images
 
     return read_images(folder, FUSED)
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("player", ["player_node", "ros2"])
 def test_the_real_nodes_publish_what_the_same_pairs_give(tmp_path, monkeypatch, player):
     """Over DDS, with processes of their own. `ros2 bag play` is stood in for by our player under its options."""
