@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--set", action="append", default=[], metavar="NAME=VALUE", help="one setting, such as steps=2000 (repeatable)"
     )
     parser.add_argument("--data", type=Path, help="folder with the sets of pairs (setting data.folder)")
+    parser.add_argument("--init", type=Path, help="checkpoint to start from (setting init, where there is one)")
     parser.add_argument("--out", type=Path, help="folder of the run (default runs/NAME)")
     parser.add_argument("--resume", action="store_true", help="continue the run in that folder, from where it stopped")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -54,6 +55,8 @@ def run(arguments: argparse.Namespace) -> int:
     values |= read_assignments(arguments.set)
     if arguments.data:
         values["data.folder"] = str(arguments.data)
+    if arguments.init:
+        values["init"] = str(arguments.init)
     out = arguments.out or Path("runs") / arguments.name
     result = module.train(configure(module.Config, values), out, arguments.resume)
     summary = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,9 @@ def check_start(out: Path, init: str, resume: bool) -> None:
         raise InputError(f"{checkpoint_of(out)}: no such file; there is nothing to resume, start without --resume")
     if init and not Path(init).is_file():
         raise InputError(f"init: {init} is no file; name a checkpoint to start from, or none")
+    # Looked at from outside: what is in it is unpickled by ultralytics alone.
+    if init and not zipfile.is_zipfile(init):
+        raise InputError(f"init: {init} is no checkpoint that torch has written; name a .pt of ultralytics, or none")
 
 
 def run_trainer(

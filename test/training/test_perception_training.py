@@ -12,7 +12,9 @@ import pytest
 from fusion_ros.configuration import configure
 from fusion_ros.errors import InputError
 from fusion_ros.perception import Detector, DetectorConfig, Segmenter, SegmenterConfig
+from fusion_ros.perception.ultralytics_environment import import_ultralytics
 from fusion_ros.training import detector, segmenter
+from fusion_ros.training.data.labelled_pairs import read_labelled_pairs
 from fusion_ros.training.sensor_mix import INPUTS
 
 TINY = {"threads": 1, "epochs": 1, "batch": 4, "views": 1, "crop": 64, "image_size": 96, "simulation.drives": 0}
@@ -65,6 +67,33 @@ def test_segmenter_training_ends_in_a_file_that_the_segmenter_loads(labelled_set
     assert list(loaded.class_names.values()) == ["background", "road", "person", "bicycle", "vehicle"]
     assert loaded.segment(np.zeros((50, 90, 3), np.uint8)).class_id.shape == (50, 90)
     assert set(result.metrics) == {f"mIoU {kind}" for kind in INPUTS}
+
+
+def test_training_starts_from_the_weights_of_a_checkpoint(labelled_set: Path, tmp_path: Path) -> None:
+    """A .pt made here stands for one trained on COCO, such as yolo11n.pt: other classes, so that the head is new."""
+    ultralytics = import_ultralytics()
+    source = ultralytics.YOLO("yolo11n.yaml")
+    source.save(str(tmp_path / "coco.pt"))
+    settings = {**TINY, "data.folder": str(labelled_set), "init": str(tmp_path / "coco.pt"), "learning_rate": 1e-6}
+    pairs = read_labelled_pairs(labelled_set, "training", longer_side=96)[:4]
+    config = configure(detector.Config, settings)
+    checkpoint = detector.fit(pairs, [], pairs, tmp_path / "run", config)
+    trained = ultralytics.YOLO(str(checkpoint)).model.float().state_dict()
+    first = source.model.float().state_dict()
+    same = [name for name in first if name.endswith("conv.weight") and first[name].shape == trained[name].shape]
+    assert len(same) > 50
+    # Two steps of at most 1e-6, and what is left after storing in half precision.
+    for name in same:
+        assert (first[name] - trained[name]).abs().max() < 1e-2 * first[name].abs().max(), name
+
+
+@pytest.mark.parametrize("module", [detector, segmenter])
+def test_what_is_no_checkpoint_is_refused_unread(module: object, labelled_set: Path, tmp_path: Path) -> None:
+    (tmp_path / "weights.pt").write_bytes(b"not a checkpoint")
+    config = configure(module.Config, {**TINY, "data.folder": str(labelled_set), "init": str(tmp_path / "weights.pt")})
+    with pytest.raises(InputError, match=r"weights.pt is no checkpoint that torch has written"):
+        module.train(config, tmp_path / "none", resume=False)
+    assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.parametrize("module", [detector, segmenter])
