@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -74,8 +75,8 @@ def searched_weights(
     return search.weights
 
 
-def strategies(config: Config, draws: int) -> Iterator[tuple[str, CAFLossWeights]]:
-    """The losses that searched weights are compared with, by name."""
+def strategies(config: Config, draws: int) -> Iterator[tuple[str, CAFLossWeights | None]]:
+    """The losses that searched weights are compared with, by name; None for pictures that are not fused."""
     fixed = config.search.fixed
     yield "uniform", loss_weights(dict.fromkeys(SEARCHED_TERMS, 1 / len(SEARCHED_TERMS)), fixed)
     yield "hand-set", CAFLossWeights(**dict.fromkeys(FIXED_TERMS, fixed))
@@ -83,23 +84,48 @@ def strategies(config: Config, draws: int) -> Iterator[tuple[str, CAFLossWeights
         # Uniform over all weights that add to one.
         shares = np.random.default_rng((config.seed, draw)).dirichlet(np.ones(len(SEARCHED_TERMS)))
         yield f"random-{draw + 1}", loss_weights(dict(zip(SEARCHED_TERMS, shares.tolist(), strict=True)), fixed)
+    yield "infrared", None
+    yield "visible", None
+
+
+class OneSource(nn.Module):
+    """No fusion: the luminance of one source, to say what fusing is worth."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+        # What asks for a network's device asks for a parameter.
+        self.unused = nn.Parameter(torch.zeros(1), requires_grad=False)
+
+    def forward(self, visible: Tensor, infrared: Tensor) -> Tensor:
+        """(N, 1, H, W) in and out."""
+        return infrared if self._name == "infrared" else visible
 
 
 def measured(
-    config: Config, weights: CAFLossWeights, scenes: LabelledScenes, features: Features, out: Path, minutes: float
+    config: Config,
+    weights: CAFLossWeights | None,
+    scenes: LabelledScenes,
+    features: Features,
+    out: Path,
+    minutes: float,
 ) -> Row:
-    """Both trainings with these weights, and the figures at their end."""
+    """Both trainings with these weights, and the figures at their end; without weights, of the source `out` names."""
     if (out / FIGURES_NAME).is_file():
         return dict(json.loads((out / FIGURES_NAME).read_text()))
-    network = new_fusion_network(config)
-    fused = train_fusion_with(network, weights, features, scenes, config, out / "fusion", True, minutes)
-    if not fused.finished:
-        raise OutOfTimeError
+    network, metrics = new_fusion_network(config), {"VIF": float("nan"), "Qabf": float("nan")}
+    if weights is None:
+        network = OneSource(out.name)
+    else:
+        fused = train_fusion_with(network, weights, features, scenes, config, out / "fusion", True, minutes)
+        metrics = dict(fused.metrics)
+        if not fused.finished:
+            raise OutOfTimeError
     perception = load_perception(config.perception, config.task, len(scenes.class_names))
     adapted = adapt_perception(perception, network, scenes, config, out / "adaptation", True, minutes)
     if not adapted.finished:
         raise OutOfTimeError
-    row = {**adapted.metrics, "VIF": fused.metrics["VIF"], "Qabf": fused.metrics["Qabf"]}
+    row = {**adapted.metrics, "VIF": metrics["VIF"], "Qabf": metrics["Qabf"]}
     (out / FIGURES_NAME).write_text(json.dumps(row, indent=1) + "\n")
     return row
 

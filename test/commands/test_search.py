@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 
@@ -62,6 +63,15 @@ def test_searched_loss_trains_with_one_command(options, tmp_path, capsys):
         settings = json.loads((run / "config.json").read_text())
         assert settings["searched.use"] is True
         assert settings["searched.l1_max"] == pytest.approx(1 / 15, abs=1e-5)
+
+
+def test_shipped_settings_are_valid():
+    from fusion_ros.commands.train import read_settings
+    from fusion_ros.configuration import configure
+    from fusion_ros.training.search.config import Config
+
+    file = Path(__file__).resolve().parents[2] / "config" / "train" / "search_caf.yaml"
+    assert configure(Config, read_settings(file)).search.decay == 0.998
 
 
 @pytest.mark.parametrize(
