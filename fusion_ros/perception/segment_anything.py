@@ -34,9 +34,7 @@ class SegmentAnything:
     def __init__(self, weights: Path, device: str = "cpu") -> None:
         # Both would make ultralytics look for the name on its server.
         if not weights.is_file():
-            raise InputError(
-                f"{weights}: SAM's weights are not there and are not downloaded; put the file there first"
-            )
+            raise InputError(f"{weights}: SAM's weights are not there and are not downloaded; put the file there first")
         if weights.name not in KNOWN_NAMES:
             raise InputError(f"{weights}: is not one of SAM's names that ultralytics knows: {', '.join(KNOWN_NAMES)}")
         self._device = device
