@@ -282,7 +282,7 @@ def _picture_row(gallery: Gallery, mode: str, chosen: Chosen, caption: str, sear
     )
     if searched is not None:
         pictures += picture(searched.image, searched.caption, f"{mode} with boxes and classes drawn on it")
-    return Markup('<p class="note">{}</p><div class="pictures">{}</div>').format(caption, pictures)
+    return Markup('<p class="note">{}</p><div class="pictures large">{}</div>').format(caption, pictures)
 
 
 def _picture_note(summary: Mapping[str, Any], searched: SearchPictures) -> str:
