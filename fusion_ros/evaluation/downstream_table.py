@@ -20,17 +20,17 @@ def markdown_of(result: Mapping[str, Any]) -> str:
     ]
     for light, rows in by_light.items():
         for kind, row in rows.items():
-            cells = " | ".join(_cell(row.get(name), wide=name in ("mAP50", "mIoU", "miss rate")) for name in names)
+            cells = " | ".join(_cell(row.get(name)) for name in names)
             lines.append(f"| {light} | {kind} | {cells} |")
     lines.append("")
     for light, gain in result["gain"].items():
         chosen = ", ".join(f"{mode} {count}" for mode, count in result["modes"][light].items())
-        lines.append(f"- {light}: auto ({chosen}) less the better of rgb and thermal: mAP50 {_cell(gain, wide=True)}")
+        lines.append(f"- {light}: auto ({chosen}) less the better of rgb and thermal: mAP50 {_cell(gain)}")
     return "\n".join(lines) + "\n"
 
 
-def _cell(figure: Sequence[float] | None, wide: bool) -> str:
+def _cell(figure: Sequence[float] | None) -> str:
     if figure is None:
         return ""
     value = f"{figure[0]:.3f}"
-    return f"{value} [{figure[1]:.3f}, {figure[2]:.3f}]" if wide and len(figure) == 3 else value
+    return f"{value} [{figure[1]:.3f}, {figure[2]:.3f}]" if len(figure) == 3 else value
