@@ -1,10 +1,11 @@
-"""The demo's processes: started with a log file each, watched, and always ended."""
+"""The processes of a replay: started with a log file each, watched, and always ended."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -47,7 +48,7 @@ class ProcessGroup:
         with self.log_path(name).open("wb") as log:
             try:
                 self._processes[name] = subprocess.Popen(
-                    command,
+                    [*_dying_with_us(command[0]), *command],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
@@ -115,6 +116,14 @@ class ProcessGroup:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def _dying_with_us(program: str) -> list[str]:
+    """What to put before a command so that it does not outlive this process even where that is killed."""
+    # By a program: a function run between fork and exec can hang where other threads hold locks. A program that is not
+    # there is left to Popen, which says so.
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "TERM"] if setpriv and shutil.which(program) else []
 
 
 def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -44,6 +47,38 @@ def test_an_exception_in_the_block_ends_the_processes(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert group.exit_code("polite") == 0
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv (util-linux) is not installed")
+def test_processes_do_not_outlive_a_killed_parent(tmp_path):
+    parent = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import sys, time\nfrom pathlib import Path\nfrom fusion_ros.replay.processes import ProcessGroup\n"
+            f"group = ProcessGroup(Path({str(tmp_path)!r}), {{}})\n"
+            "group.start('child', [sys.executable, '-c', 'import os, time; print(os.getpid()); time.sleep(60)'])\n"
+            "time.sleep(60)",
+        ]
+    )
+    log, deadline = tmp_path / "child.log", time.monotonic() + 20
+    while not (log.is_file() and log.read_text().strip()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    child = int(log.read_text())
+    parent.kill()
+    parent.wait()
+    # A process that has ended may wait, as a zombie, for whoever inherits it.
+    while _state_of(child) not in (None, "Z"):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def _state_of(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (ProcessLookupError, FileNotFoundError):
+        return None
 
 
 def test_environment_and_output_reach_the_process_and_its_log(tmp_path):
