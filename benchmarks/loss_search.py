@@ -132,7 +132,8 @@ def measured(
 
 def print_table(rows: dict[str, list[Row]], seeds: list[int]) -> None:
     """Mean over seeds (and draws) of each figure, and its standard deviation where there are several."""
-    headers = ["upper loss", "mAP50" if "mAP50" in next(iter(rows.values()))[0] else "mIoU", "VIF", "Qabf"]
+    wanted = ("upper loss", "mAP50", "mIoU", "AP50 person", "AP50 car", "VIF", "Qabf")
+    headers = [name for name in wanted if name in next(iter(rows.values()))[0]]
     print(f"\n{'weights':<12}{'runs':>5}" + "".join(f"{name:>17}" for name in headers))
     for name, found in rows.items():
         cells = []
