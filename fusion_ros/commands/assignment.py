@@ -1,7 +1,9 @@
-"""`NAME=VALUE` as users write it after `--set`."""
+"""Settings as users write them: `NAME=VALUE` after `--set`, and YAML."""
 
 from __future__ import annotations
 
+import functools
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -22,8 +24,31 @@ def read_assignments(texts: Iterable[str]) -> dict[str, Any]:
         if not separator:
             raise InputError(f"--set {text!r}: is not NAME=VALUE")
         try:
-            values[name] = yaml.safe_load(value)
+            values[name] = load_yaml(value)
         except yaml.YAMLError as error:
             problem = getattr(error, "problem", None) or "wrong characters"
             raise InputError(f"--set {text!r}: the value cannot be read ({problem}); put text in quotes") from error
     return values
+
+
+def load_yaml(text: str) -> Any:
+    """Plain YAML, with `1e-3` as the number it is in YAML 1.2 (PyYAML follows 1.1, where it is text).
+
+    Raises:
+        yaml.YAMLError: the text is not YAML.
+    """
+    import yaml
+
+    return yaml.load(text, Loader=_loader())
+
+
+@functools.cache
+def _loader() -> Any:
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """A safe loader of its own: resolvers belong to a class."""
+
+    power = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$")
+    Loader.add_implicit_resolver("tag:yaml.org,2002:float", power, list("-+0123456789"))
+    return Loader

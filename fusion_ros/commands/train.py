@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fusion_ros.commands.assignment import read_assignments
+from fusion_ros.commands.assignment import load_yaml, read_assignments
 from fusion_ros.errors import InputError
 
 # name -> module with `Config` and `train(config, out, resume) -> TrainingResult`
@@ -78,7 +78,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        document = load_yaml(path.read_text(encoding="utf-8")) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"--config {path}: cannot be read: {' '.join(str(error).split())}") from error
     if not isinstance(document, dict):

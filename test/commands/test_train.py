@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from fusion_ros.cli import main
+from fusion_ros.commands.assignment import read_assignments
 from fusion_ros.commands.train import read_settings
 from fusion_ros.errors import InputError
 
@@ -76,3 +77,11 @@ def test_bad_input_is_refused(capsys, arguments, message, tmp_path):
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_powers_of_ten_are_numbers_with_and_without_a_point(tmp_path):
+    # PyYAML follows YAML 1.1, where 1e-3 is text; everyone writes learning rates so.
+    texts = ["a=1e-3", "b=-2.5E+4", "c=[1e2, 3]", "d=1e", "e=0x1e3"]
+    assert read_assignments(texts) == {"a": 0.001, "b": -25000.0, "c": [100.0, 3], "d": "1e", "e": 0x1E3}
+    (tmp_path / "settings.yaml").write_text("learning_rate: 1e-3\n")
+    assert read_settings(tmp_path / "settings.yaml") == {"learning_rate": 0.001}
