@@ -37,14 +37,14 @@ class FramePerception:
     Attributes:
         key: of the frame.
         truth: (N, 5) x_min, y_min, x_max, y_max in pixels and class; None where boxes are not labelled.
-        found: by mode (N, 6), with confidence before class.
+        found: by mode (N, 6) float32, with confidence before class.
         confusion: by mode (K, K) pixels by true and found class; empty where there is no true mask.
         unknown: classes of labelled boxes that the detector does not know; they do not count.
     """
 
     key: str
     truth: NDArray[np.float64] | None
-    found: Mapping[str, NDArray[np.float64]]
+    found: Mapping[str, NDArray[np.float32]]
     confusion: Mapping[str, NDArray[np.int64]]
     unknown: Sequence[str] = ()
 
@@ -207,7 +207,7 @@ def read_perception(path: Path) -> list[FramePerception]:
         for text in file:
             line = json.loads(text)
             truth = np.array(line["truth"], np.float64).reshape(-1, 5) if "truth" in line else None
-            found = {mode: np.array(rows, np.float64).reshape(-1, 6) for mode, rows in line.get("found", {}).items()}
+            found = {mode: np.array(rows, np.float32).reshape(-1, 6) for mode, rows in line.get("found", {}).items()}
             confusion = {mode: np.array(rows, np.int64) for mode, rows in line.get("confusion", {}).items()}
             frames.append(FramePerception(line["frame"], truth, found, confusion, line.get("unknown", [])))
     return frames
@@ -263,7 +263,7 @@ def _scores(
     return {name: value for name, value in scores.items() if value == value}
 
 
-def as_detections(rows: NDArray[np.float64], names: Mapping[int, str], confidence: float = 0.0) -> Detections:
+def as_detections(rows: NDArray[np.floating[Any]], names: Mapping[int, str], confidence: float = 0.0) -> Detections:
     """Boxes from rows of x_min, y_min, x_max, y_max, confidence, class; those of less confidence are left out."""
     rows = rows.reshape(-1, 6)
     rows = rows[rows[:, 4] >= confidence]
