@@ -27,6 +27,8 @@ from fusion_ros.metrics import (
 from fusion_ros.metrics.profiles import LOWER_IS_BETTER
 from fusion_ros.types import ExposureReading, FramePair
 
+Scores = dict[str, float]
+
 CONDITIONS = {GLARE_MODE: "glare", DARK_MODE: "dark", NORMAL_MODE: "normal"}
 INSIDE = tuple(f"{name}_in" for name in METRICS)
 OUTSIDE = tuple(f"{name}_out" for name in METRICS)
@@ -128,27 +130,35 @@ class FrameScorer:
 
     def score(self, made: Sequence[Fused], images: SourceImages) -> list[Scored]:
         """Score every mode of one frame."""
-        scorer = FusionScorer(images.visible, images.infrared, self._profile)
+        pictures = [grey(fused.frame.image) for fused in made]
+        metrics = FusionScorer(images.visible, images.infrared, self._profile).score_all(pictures)
         mask = overexposure_mask(images.visible)
-        regions = RegionScorer(images.visible, images.infrared) if mask.mean() >= SMALLEST_MASK else None
+        parts = self._parts(pictures, mask, images) if mask.mean() >= SMALLEST_MASK else [{}] * len(made)
 
-        def one(fused: Fused) -> Scored:
-            image = grey(fused.frame.image)
-            values = dict.fromkeys(SCORES, math.nan) | scorer.score(image) | {TIME: fused.milliseconds}
-            if regions is not None:
-                inside, outside = regions.score(image, [mask, ~mask])
-                values |= {f"{name}_in": value for name, value in inside.items()}
-                if not mask.all():
-                    values |= {f"{name}_out": value for name, value in outside.items()}
-                kept = gradient_retention(images.infrared, image, mask)
-                values |= {"retention_r": kept.correlation, "retention_ratio": kept.magnitude_ratio}
-                values["saturated"] = saturated_share(image, mask)
-            values |= self._temporal(fused.label, image, images)
+        def one(fused: Fused, picture: NDArray[np.uint8], whole: Scores, by_part: Scores) -> Scored:
+            values = dict.fromkeys(SCORES, math.nan) | whole | by_part | {TIME: fused.milliseconds}
+            values |= self._temporal(fused.label, picture, images)
             return Scored(fused.label, fused.frame.mode, fused.frame.fallback_reason or "", values)
 
-        scored = list(self._executor.map(one, made))
+        scored = list(self._executor.map(one, made, pictures, metrics, parts))
         self.remember(made, images)
         return scored
+
+    def _parts(
+        self, pictures: Sequence[NDArray[np.uint8]], mask: NDArray[np.bool_], images: SourceImages
+    ) -> list[Scores]:
+        """Scores inside and outside the over-exposed part, for each picture."""
+        regions = RegionScorer(images.visible, images.infrared).score_all(pictures, [mask, ~mask])
+
+        def one(picture: NDArray[np.uint8], inside: Scores, outside: Scores) -> Scores:
+            values = {f"{name}_in": value for name, value in inside.items()}
+            if not mask.all():
+                values |= {f"{name}_out": value for name, value in outside.items()}
+            kept = gradient_retention(images.infrared, picture, mask)
+            values |= {"retention_r": kept.correlation, "retention_ratio": kept.magnitude_ratio}
+            return values | {"saturated": saturated_share(picture, mask)}
+
+        return list(self._executor.map(one, pictures, *zip(*regions, strict=True)))
 
     def _temporal(self, label: str, image: NDArray[np.uint8], images: SourceImages) -> dict[str, float]:
         before = self._previous.get(label)
