@@ -21,7 +21,7 @@ CHECKPOINT_NAME = "checkpoint.pt"
 
 
 def claim_folder(out: Path, settings: Mapping[str, Any], resume: bool) -> None:
-    """Make the folder of a run and note its settings in `config.json`.
+    """Make the folder of a run and note its settings in `config.json`; that of a run to continue stays as it is.
 
     Raises:
         InputError: where it holds a run and `resume` is not given.
@@ -29,6 +29,12 @@ def claim_folder(out: Path, settings: Mapping[str, Any], resume: bool) -> None:
     if (out / CHECKPOINT_NAME).exists() and not resume:
         raise InputError(f"{out}: holds a training run; continue it with --resume or choose another --out")
     out.mkdir(parents=True, exist_ok=True)
+    # Whether the settings fit the state is not known yet where there is one: `write_state` notes those it was made with.
+    if not (out / CHECKPOINT_NAME).exists():
+        _note_settings(out, settings)
+
+
+def _note_settings(out: Path, settings: Mapping[str, Any]) -> None:
     (out / "config.json").write_text(json.dumps(dict(settings), indent=2, sort_keys=True) + "\n")
 
 
@@ -46,6 +52,7 @@ def write_state(out: Path, state: Mapping[str, Any], settings: Mapping[str, Any]
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(target)
+        _note_settings(out, settings)
     except (OSError, RuntimeError) as error:
         # torch reports a full disk as a RuntimeError of its zip writer.
         raise JobError(

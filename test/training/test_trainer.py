@@ -123,11 +123,13 @@ def test_resuming_with_other_settings_names_them(config, tmp_path):
     caf.train(config(steps=1), tmp_path / "run", False)
     with pytest.raises(InputError, match=r"another learning_rate, loss\.l1_max"):
         caf.train(config(steps=1, learning_rate=1e-4, **{"loss.l1_max": 3.0}), tmp_path / "run", True)
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["loss.l1_max"] != 3.0
 
 
 def test_a_run_can_be_lengthened(config, tmp_path):
     caf.train(config(steps=2), tmp_path / "run", False)
     assert caf.train(config(steps=3), tmp_path / "run", True).step == 3
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["steps"] == 3
 
 
 def test_damaged_checkpoint_is_refused(config, tmp_path):
