@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from fusion_ros.configuration import settings_of
 from fusion_ros.errors import InputError
 
 
@@ -29,6 +30,15 @@ def read_assignments(texts: Iterable[str]) -> dict[str, Any]:
             problem = getattr(error, "problem", None) or "wrong characters"
             raise InputError(f"--set {text!r}: the value cannot be read ({problem}); put text in quotes") from error
     return values
+
+
+def with_text(config_class: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """`values` with whole numbers as text where `config_class` wants text: `device=0` is a number only to YAML.
+
+    Parameters of nodes are not read this way: ROS has types of its own.
+    """
+    wants_text = {found.name for found in settings_of(config_class) if isinstance(found.default, str)}
+    return {name: str(value) if name in wants_text and type(value) is int else value for name, value in values.items()}
 
 
 def load_yaml(text: str) -> Any:

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fusion_ros.commands.assignment import read_assignments
+from fusion_ros.commands.assignment import read_assignments, with_text
 from fusion_ros.commands.train import read_settings
 from fusion_ros.errors import InputError
 
@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     from fusion_ros.training.search.config import Config
     from fusion_ros.training.search.run import run_search
 
-    config = configure(Config, _values(arguments))
+    config = configure(Config, with_text(Config, _values(arguments)))
     out = arguments.out or Path("runs") / f"search-{config.network}-{config.task}"
     outcome = run_search(config, out, arguments.resume)
     write_loss_search_report(_record(outcome, config, out), out / REPORT_NAME)

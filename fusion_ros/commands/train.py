@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fusion_ros.commands.assignment import load_yaml, read_assignments
+from fusion_ros.commands.assignment import load_yaml, read_assignments, with_text
 from fusion_ros.errors import InputError
 
 # name -> module with `Config` and `train(config, out, resume) -> TrainingResult`
@@ -58,7 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.init:
         values["init"] = str(arguments.init)
     out = arguments.out or Path("runs") / arguments.name
-    result = module.train(configure(module.Config, values), out, arguments.resume)
+    config = configure(module.Config, with_text(module.Config, values))
+    result = module.train(config, out, arguments.resume)
     summary = {
         "step": result.step,
         "finished": result.finished,

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from fusion_ros.cli import main
-from fusion_ros.commands.assignment import read_assignments
+from fusion_ros.commands.assignment import read_assignments, with_text
 from fusion_ros.commands.train import read_settings
 from fusion_ros.errors import InputError
 
@@ -85,3 +85,17 @@ def test_powers_of_ten_are_numbers_with_and_without_a_point(tmp_path):
     assert read_assignments(texts) == {"a": 0.001, "b": -25000.0, "c": [100.0, 3], "d": "1e", "e": 0x1E3}
     (tmp_path / "settings.yaml").write_text("learning_rate: 1e-3\n")
     assert read_settings(tmp_path / "settings.yaml") == {"learning_rate": 0.001}
+
+
+def test_whole_number_is_text_where_text_is_meant():
+    from fusion_ros.configuration import configure
+    from fusion_ros.training.detector import Config
+
+    values = with_text(Config, read_assignments(["device=0", "seed=3", "init=true"]))
+    assert values == {"device": "0", "seed": 3, "init": True}
+    assert configure(Config, {"device": values["device"], "seed": 3}).device == "0"
+    # A truth value is no text; parameters of nodes, which do not pass through here, stay strict about numbers, too.
+    with pytest.raises(InputError, match="init: True is not allowed"):
+        configure(Config, values)
+    with pytest.raises(InputError, match="device: 0 is not allowed"):
+        configure(Config, {"device": 0})
