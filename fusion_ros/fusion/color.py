@@ -27,6 +27,15 @@ def luminance(bgr: NDArray[np.uint8]) -> NDArray[np.float32]:
     return result
 
 
+def chroma(bgr: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Cb and Cr of a (H, W, 3) uint8 BGR image as (2, H, W) float32 in [0, 1], 0.5 for grey.
+
+    In float, too: in 8 bit grey is 128, which is 0.502 of 255 and would tint what is made from it.
+    """
+    planes = cv2.cvtColor(to_unit_range(bgr), cv2.COLOR_BGR2YCrCb)
+    return np.ascontiguousarray(planes[..., :0:-1].transpose(2, 0, 1))
+
+
 def to_unit_range(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     """A uint8 image as float32 in [0, 1]."""
     return np.asarray(np.multiply(image, np.float32(1 / 255), dtype=np.float32))

@@ -12,7 +12,7 @@ from fusion_ros.configuration import section, setting
 from fusion_ros.networks.dfvo import DFVONet
 from fusion_ros.training.data.dark_crops import DarkCrops
 from fusion_ros.training.data.pairs import PairsConfig
-from fusion_ros.training.fusion_task import FusionTaskConfig, train_fusion
+from fusion_ros.training.fusion_task import FusionTaskConfig, Loss, train_fusion
 from fusion_ros.training.losses.dfvo import DFVOLoss, DFVOLossWeights
 from fusion_ros.training.trainer import TrainerConfig, TrainingResult
 
@@ -38,15 +38,20 @@ class Config:
     task: FusionTaskConfig = section(FusionTaskConfig, "")
 
 
-def train(config: Config, out: Path, resume: bool) -> TrainingResult:
-    """Train into the folder `out`; see `Trainer`."""
+def training_loss(config: Config) -> Loss:
+    """DFVO's loss of a batch of `DarkCrops` in colour, its schedule counted in the epochs of `config`."""
     measure = DFVOLoss(config.loss)
     samples_per_step = config.trainer.batch * config.trainer.accumulate
 
     def loss(network: nn.Module, batch: Mapping[str, Tensor], step: int) -> tuple[Tensor, dict[str, Tensor]]:
         output = network(batch["visible"], batch["infrared"])
         epoch = step * samples_per_step / config.epoch_samples
-        total, terms = measure(output, batch["visible"], batch["infrared"], epoch)
+        total, terms = measure(output, batch["visible"], batch["infrared"], epoch, batch["chroma"])
         return total, dict(terms)
 
-    return train_fusion(config, DFVONet, loss, DarkCrops, out, resume)
+    return loss
+
+
+def train(config: Config, out: Path, resume: bool) -> TrainingResult:
+    """Train into the folder `out`; see `Trainer`."""
+    return train_fusion(config, DFVONet, training_loss(config), DarkCrops, out, resume)

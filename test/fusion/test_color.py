@@ -1,7 +1,7 @@
 import cv2
 import numpy as np
 
-from fusion_ros.fusion.color import luminance, to_eight_bit, to_unit_range, with_luminance
+from fusion_ros.fusion.color import chroma, luminance, to_eight_bit, to_unit_range, with_luminance
 
 
 def test_luminance_of_primaries_is_their_bt601_weight():
@@ -12,6 +12,15 @@ def test_luminance_of_primaries_is_their_bt601_weight():
 def test_luminance_is_not_rounded_to_eight_bit():
     almost_black = np.array([[[0, 0, 1]]], np.uint8)
     np.testing.assert_allclose(luminance(almost_black), [[0.299 / 255]], rtol=1e-5)
+
+
+def test_chroma_is_blue_then_red_and_half_for_grey():
+    blue, red, grey = ([255, 0, 0], [0, 0, 255], [90, 90, 90])
+    found = chroma(np.array([[blue, red, grey]], np.uint8))
+    # (B - Y) 0.564 + 0.5 and (R - Y) 0.713 + 0.5, with Y = 0.114, 0.299 and grey.
+    np.testing.assert_allclose(found[0, 0], [0.5 + 0.886 * 0.564, 0.5 - 0.299 * 0.564, 0.5], atol=1e-3)
+    np.testing.assert_allclose(found[1, 0], [0.5 - 0.114 * 0.713, 0.5 + 0.701 * 0.713, 0.5], atol=1e-3)
+    assert found[0, 0, 2] == found[1, 0, 2] == 0.5
 
 
 def test_eight_bit_rounds_to_nearest_and_clamps():

@@ -13,14 +13,16 @@ from fusion_ros.cli import main
 from fusion_ros.errors import InputError
 from fusion_ros.fusion import load_model
 from fusion_ros.fusion.network_loading import load_network
+from fusion_ros.networks.dfvo.network import DFVOOutput
 from fusion_ros.networks.dfvo_s import DFVOSOutput
-from fusion_ros.training import caf_s
-from fusion_ros.training.data.dark_crops import DarkCrops
+from fusion_ros.training import caf_s, dfvo
+from fusion_ros.training.data.dark_crops import CropDarknessConfig, DarkCrops
 from fusion_ros.training.data.glare_crops import GlareCrops
 from fusion_ros.training.data.pairs import Pair, PairsConfig
 from fusion_ros.training.data.variation import VariationConfig
 from fusion_ros.training.dfvo_s import brightened, fused_with_and_without_noise
 from fusion_ros.training.epofusion_s import overexposed_terms
+from fusion_ros.training.trainer import TrainerConfig
 
 CLASSES = {"caf-s": "CAFSNet", "epofusion-s": "EPOFusionSNet", "dfvo-s": "DFVOSNet"}
 
@@ -92,6 +94,37 @@ def test_dark_crops_differ_from_their_noiseless_selves_by_noise_only(pairs):
         item = crops[index]
         assert abs(float((item["visible"] - item["noiseless"]).mean())) < 0.01
         assert float((item["visible"] - item["noiseless"]).std()) < 0.05
+
+
+def test_chroma_of_dark_crops_is_cut_and_darkened_as_the_picture(pairs):
+    pair = pairs["set"][0]
+    pair.visible[..., :2], pair.visible[..., 2] = 0, pair.infrared
+    lit, dark = (DarkCrops(pairs, PairsConfig(crop=64, variation=UNVARIED), seed=0, length=40) for _ in range(2))
+    lit.darkness, dark.darkness = CropDarknessConfig(share=0.0), CropDarknessConfig(share=1.0)
+    for index in range(10):
+        item = lit[index]
+        # All light is red, as bright as the infrared image: Cr = 0.5 + 0.713 (1 - 0.299) R, wherever the crop is.
+        np.testing.assert_allclose(item["chroma"][1], 0.5 + 0.713 * 0.701 * item["clean_infrared"][0], atol=1e-3)
+        assert (dark[index]["chroma"][1] - 0.5).mean() < 0.8 * (item["chroma"][1] - 0.5).mean()
+        assert torch.equal(dark[index]["chroma"], dark[index]["chroma"])
+
+
+@pytest.mark.parametrize(("coloured", "least", "most"), [(True, 1e-3, 1.0), (False, -1e-6, 1e-6)])
+def test_colour_counts_in_the_training_of_dfvo(pairs, coloured, least, most):
+    if not coloured:
+        pairs["set"][0].visible[:] = pairs["set"][0].visible[..., :1]
+    # Darkness has a cast of its own: a grey crop stays grey in light only.
+    crops = DarkCrops(pairs, PairsConfig(crop=64, variation=UNVARIED), seed=0, length=40)
+    crops.darkness = CropDarknessConfig(share=float(coloured))
+    batch = torch.utils.data.default_collate([crops[0], crops[1]])
+
+    class Brighter(torch.nn.Module):
+        def forward(self, visible, infrared):
+            return DFVOOutput(visible, (2 * visible).clamp(0, 1), torch.full_like(visible, 0.5), infrared)
+
+    config = dfvo.Config(epoch_samples=1, trainer=TrainerConfig(batch=2))
+    _, terms = dfvo.training_loss(config)(Brighter(), batch, 5)
+    assert least < terms["colour"].item() < most
 
 
 def test_salience_is_that_of_the_whole_image():

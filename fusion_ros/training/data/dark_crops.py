@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from fusion_ros.configuration import setting
-from fusion_ros.fusion.color import luminance, to_unit_range
+from fusion_ros.fusion.color import chroma, luminance, to_unit_range
 from fusion_ros.training.data.darkness import DarknessConfig, darken
 from fusion_ros.training.data.pairs import RandomCrops
 from fusion_ros.training.data.sensor_noise import with_sensor_noise
@@ -23,10 +23,10 @@ class CropDarknessConfig:
 
 
 class DarkCrops(RandomCrops):
-    """Items are dicts of (1, crop, crop) float tensors in [0, 1].
+    """Items are dicts of (1, crop, crop) float tensors in [0, 1], and one of (2, crop, crop).
 
     `visible` and `infrared` are what the network sees, `noiseless` and `clean_infrared` the same without the noise that
-    was added.
+    was added. `chroma` is Cb and Cr of the visible image, darkened where that is.
     """
 
     darkness = CropDarknessConfig()
@@ -41,6 +41,7 @@ class DarkCrops(RandomCrops):
             visible, noiseless = (darken(visible, np.random.default_rng(seed), config) for config in (noisy, silent))
         return {
             "visible": torch.from_numpy(with_sensor_noise(luminance(visible), random))[None],
+            "chroma": torch.from_numpy(chroma(visible)),
             "noiseless": torch.from_numpy(luminance(noiseless))[None],
             "infrared": torch.from_numpy(with_sensor_noise(to_unit_range(infrared), random))[None],
             "clean_infrared": torch.from_numpy(to_unit_range(infrared))[None],
