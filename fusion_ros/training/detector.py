@@ -15,7 +15,13 @@ from fusion_ros.perception.detector import Detector, DetectorConfig
 from fusion_ros.perception.ultralytics_environment import import_ultralytics
 from fusion_ros.training.data.labelled_pairs import CLASS_NAMES, LabelledPair, read_labelled_pairs, resized
 from fusion_ros.training.data.simulated_pairs import simulate_pairs
-from fusion_ros.training.perception_task import PerceptionTrainingConfig, check_parts, steps_done, yolo_settings
+from fusion_ros.training.perception_task import (
+    PerceptionTrainingConfig,
+    check_device,
+    check_parts,
+    steps_done,
+    yolo_settings,
+)
 from fusion_ros.training.sensor_mix import INPUTS, mix
 from fusion_ros.training.trainer import TrainingResult
 from fusion_ros.training.yolo_export import export_onnx
@@ -45,9 +51,10 @@ def train(config: Config, out: Path, resume: bool) -> TrainingResult:
         resume: go on from the checkpoint.
 
     Raises:
-        InputError: the data cannot be used, or there is nothing to resume.
+        InputError: the data or the device cannot be used, or there is nothing to resume.
         JobError: training did not leave a checkpoint.
     """
+    check_device(config.device)
     folder = Path(config.folder)
     training, validation = (
         read_labelled_pairs(folder, part, longer_side=config.image_size) for part in ("training", "validation")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,10 +39,32 @@ class PerceptionTrainingConfig:
     learning_rate: float = setting(0.0015, "AdamW's largest step", minimum=1e-6, maximum=0.1)
     seed: int = setting(0, "of weights, order and augmentation", minimum=0)
     threads: int = setting(2, "CPU threads", minimum=1)
-    device: str = setting("cpu", "torch device, such as cpu or 0")
+    device: str = setting("cpu", "torch device: cpu, mps, or a GPU such as 0")
 
     def __post_init__(self) -> None:
         validate(self)
+
+
+def check_device(name: str) -> None:
+    """Check that torch can train on `name`: `cpu`, `mps`, or one GPU as `0`, `cuda` or `cuda:0`.
+
+    Raises:
+        InputError: it is no such name, or torch does not find the device.
+    """
+    import torch
+
+    gpu = re.fullmatch(r"cuda|(?:cuda:)?(\d+)", name)
+    if gpu:
+        if not torch.cuda.is_available():
+            raise InputError(f"device {name!r}: torch finds no GPU here; use cpu")
+        found = torch.cuda.device_count()
+        if int(gpu[1] or 0) >= found:
+            raise InputError(f"device {name!r}: torch finds {found} GPUs here, numbered from 0")
+    elif name == "mps":
+        if not torch.backends.mps.is_available():
+            raise InputError("device 'mps': torch finds no Metal here; use cpu")
+    elif name != "cpu":
+        raise InputError(f"device {name!r}: is not cpu, mps, or one GPU such as 0")
 
 
 def check_parts(folder: Path, training: Sequence[Any], validation: Sequence[Any]) -> None:

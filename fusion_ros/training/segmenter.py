@@ -23,7 +23,13 @@ from fusion_ros.training.data.labelled_pairs import read_labelled_pairs
 from fusion_ros.training.data.masked_pairs import MaskedPair, resized_with_mask, with_box_masks
 from fusion_ros.training.data.semantic_sets import MFNET_NAMES, is_semantic_set, read_semantic_set
 from fusion_ros.training.data.simulated_pairs import simulate_pairs
-from fusion_ros.training.perception_task import PerceptionTrainingConfig, check_parts, steps_done, yolo_settings
+from fusion_ros.training.perception_task import (
+    PerceptionTrainingConfig,
+    check_device,
+    check_parts,
+    steps_done,
+    yolo_settings,
+)
 from fusion_ros.training.sensor_mix import INPUTS, mix
 from fusion_ros.training.trainer import TrainingResult
 from fusion_ros.training.yolo_export import export_onnx
@@ -66,9 +72,10 @@ def train(config: Config, out: Path, resume: bool) -> TrainingResult:
         resume: go on from the checkpoint.
 
     Raises:
-        InputError: the data cannot be used, or there is nothing to resume.
+        InputError: the data or the device cannot be used, or there is nothing to resume.
         JobError: training did not leave a checkpoint.
     """
+    check_device(config.device)
     uses_segformer = config.network.startswith(SEGFORMER)
     if not uses_segformer:
         check_start(out, config.init, resume)  # before minutes go into making masks

@@ -15,6 +15,7 @@ from fusion_ros.perception import Detector, DetectorConfig, Segmenter, Segmenter
 from fusion_ros.perception.ultralytics_environment import import_ultralytics
 from fusion_ros.training import detector, segmenter
 from fusion_ros.training.data.labelled_pairs import read_labelled_pairs
+from fusion_ros.training.perception_task import check_device
 from fusion_ros.training.sensor_mix import INPUTS
 
 TINY = {"threads": 1, "epochs": 1, "batch": 4, "views": 1, "crop": 64, "image_size": 96, "simulation.drives": 0}
@@ -108,3 +109,36 @@ def test_training_names_what_it_cannot_start_from(module: object, labelled_set: 
     with pytest.raises(InputError, match=r"labels.coco.json: no such file"):
         module.train(elsewhere, tmp_path / "none", resume=False)
     assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("module", [detector, segmenter])
+@pytest.mark.parametrize(
+    ("device", "gpus", "message"),
+    [
+        ("0", 0, "device '0': torch finds no GPU here; use cpu"),
+        ("cuda:0", 0, "device 'cuda:0': torch finds no GPU here; use cpu"),
+        ("2", 2, "device '2': torch finds 2 GPUs here"),
+        ("0,1", 2, "device '0,1': is not cpu, mps, or one GPU such as 0"),
+        ("gpu", 2, "device 'gpu': is not cpu"),
+    ],
+)
+def test_a_device_that_is_not_there_is_refused_first(
+    module: object, device: str, gpus: int, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    # The data are missing, too: nothing is read before.
+    config = configure(module.Config, {"device": device, "data.folder": str(tmp_path / "none")})
+    with pytest.raises(InputError, match=message):
+        module.train(config, tmp_path / "run", resume=False)
+
+
+def test_a_gpu_that_is_there_is_no_obstacle(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    for device in ("cpu", "1", "cuda", "cuda:1"):
+        check_device(device)
