@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +94,7 @@ def _limit(entry: object, where: str, modes: Sequence[str]) -> Limit:
         )
     bounds = {name: entry.get(name) for name in ("min", "max")}
     for name, bound in bounds.items():
-        if bound is not None and (isinstance(bound, bool) or not isinstance(bound, int | float)):
+        if bound is not None and (isinstance(bound, bool) or not isinstance(bound, int | float) or math.isnan(bound)):
             raise InputError(f"{where}: {name} {bound!r} is not a number")
     if bounds["min"] is None and bounds["max"] is None:
         raise InputError(f"{where}: needs min or max")

@@ -92,6 +92,9 @@ def evaluate(
         scoring = stack.enter_context(
             closing(open_engine(engine or EngineConfig(), places, config, specs, labels, out, loader, live))
         )
+        replaced = {path.resolve() for path in fused_bag.files_of(out)}
+        if any(not is_url(place) and Path(place).resolve() in replaced for place in places):
+            raise InputError(f"--out {out}: would replace the recording that is evaluated; name another folder")
         settings: dict[str, Any] = {"inputs": [shown(place) for place in places], "modes": modes, "labels": labels}
         settings |= {name: value for name, value in values_of(config).items() if name != "modes"}
         settings |= scoring.settings()
@@ -156,6 +159,10 @@ def _writable(out: Path) -> Iterator[None]:
 
 
 def _begin(out: Path, settings: Mapping[str, Any]) -> list[str]:
+    replaced = [out / name for name in (*_OURS, LIVE, PICTURES, SHARDS)] + fused_bag.files_of(out)
+    foreign = [path.name for path in replaced if path.exists()]
+    if foreign and not (out / SETTINGS).is_file():
+        raise InputError(f"--out {out}: holds {', '.join(foreign)}, but not from an evaluation; name another folder")
     for name in _OURS:
         (out / name).unlink(missing_ok=True)
     shutil.rmtree(out / LIVE, ignore_errors=True)

@@ -164,3 +164,24 @@ def test_a_thermal_gap_is_counted_and_the_rest_is_evaluated(tmp_path, loader):
     assert summary["frames"] == 6
     assert summary["dropped"] == {"rgb_unpaired": 2}
     assert not np.isnan(read_frames(tmp_path / "out" / "frames.csv").column("guided", "VIF")).any()
+
+
+def test_an_output_folder_with_files_of_others_is_left_alone(pairs_folder, tmp_path, capsys):
+    out = tmp_path / "out"
+    (out / "pictures").mkdir(parents=True)
+    (out / "pictures" / "holiday.jpg").write_bytes(b"mine")
+    assert main(["evaluate", str(pairs_folder), "--modes", "guided", "--out", str(out)]) == 2
+    assert "holds pictures, but not from an evaluation" in capsys.readouterr().err
+    assert (out / "pictures" / "holiday.jpg").read_bytes() == b"mine"
+
+
+def test_a_recording_is_not_replaced_by_its_own_evaluation(tmp_path, capsys, loader):
+    file = large_bag(tmp_path / "bag", frames=4)
+    out = tmp_path / "out"
+    evaluate([file], out, replace(GUIDED, bag="jpeg", width=64), loader=loader)
+    made = (out / "fused.mcap").read_bytes()
+    topic = "/guided/fusion/image/compressed"
+    topics = ["--rgb-topic", topic, "--thermal-topic", topic]
+    assert main(["evaluate", str(out / "fused.mcap"), "--modes", "guided", "--out", str(out), *topics]) == 2
+    assert "would replace the recording" in capsys.readouterr().err
+    assert (out / "fused.mcap").read_bytes() == made

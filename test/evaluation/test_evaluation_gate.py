@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
+import yaml
 
 from fusion_ros.cli import main
 from fusion_ros.errors import InputError
@@ -27,7 +26,7 @@ SUMMARY = {
 def gate(tmp_path):
     def write(*limits):
         path = tmp_path / "gate.yaml"
-        path.write_text(json.dumps({"limits": limits}))  # JSON is YAML
+        path.write_text(yaml.safe_dump({"limits": limits}))
         return path
 
     return write
@@ -62,6 +61,7 @@ def test_a_limit_is_kept_or_not(gate, limit, kept):
         ({"mode": "best", "score": "VIF", "min": 1}, "mode 'best' is not evaluated"),
         ({"mode": "auto", "score": "beauty", "min": 1}, "score 'beauty' is not one of"),
         ({"mode": "auto", "score": "VIF", "min": "much"}, "min 'much' is not a number"),
+        ({"mode": "auto", "score": "VIF", "min": float("nan")}, "min nan is not a number"),
         ({"mode": "auto", "score": "VIF", "minimum": 1}, "'minimum' is none of"),
         ({"mode": "auto", "score": "VIF", "min": 1, "condition": "fog"}, "condition 'fog' is not one of"),
         ({"mode": "auto", "score": "VIF", "min": 1, "condition": "dark", "statistic": "p5"}, "cannot be had"),
