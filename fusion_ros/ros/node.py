@@ -293,9 +293,10 @@ class StreamNode(LifecycleNode, Generic[ConfigT, ItemT]):
             self.log_sometimes("error", f"failed {type(error).__name__}", traceback.format_exc())
 
     def _on_clock_jump(self, jump: TimeJump) -> None:
-        # Simulated time stands at 0 until the first /clock: that one is a beginning.
-        if self.get_clock().now().nanoseconds != jump.delta.nanoseconds:
-            self.health.jumped(time.monotonic_ns())
+        # Simulated time stands at 0 until the first /clock: that is a beginning, and what came before it is no past.
+        if self.get_clock().now().nanoseconds == jump.delta.nanoseconds:
+            return
+        self.health.jumped(time.monotonic_ns())
         self.clear_waiting("time jump")
         self.on_time_jump()
 
