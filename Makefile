@@ -30,5 +30,5 @@ bench: setup
 	$(BIN)/fusion-ros bench $(ARGS)
 
 clean:
-	rm -rf .venv build install log out runs .pytest_cache .ruff_cache .mypy_cache .import_linter_cache *.egg-info
+	rm -rf .venv build install log .pytest_cache .ruff_cache .mypy_cache .import_linter_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

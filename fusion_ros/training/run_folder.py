@@ -29,7 +29,7 @@ def claim_folder(out: Path, settings: Mapping[str, Any], resume: bool) -> None:
     if (out / CHECKPOINT_NAME).exists() and not resume:
         raise InputError(f"{out}: holds a training run; continue it with --resume or choose another --out")
     out.mkdir(parents=True, exist_ok=True)
-    # Whether the settings fit the state is not known yet where there is one: `write_state` notes those it was made with.
+    # Where there is a state, whether the settings fit it is not known yet: `write_state` notes those it was made with.
     if not (out / CHECKPOINT_NAME).exists():
         _note_settings(out, settings)
 
