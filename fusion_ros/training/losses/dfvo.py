@@ -13,8 +13,8 @@ Where paper and released code differ from each other or from this module:
 * D6, D7 the dark channel is the original image's, and its filter computes with floats.
 * D14 the structural loss is the code's mean square, not the text's absolute difference.
 * The code's differences take a border of zeros along with the image; here only neighbours inside it are compared.
-* ResNet-18's weights for L_his are not shipped. Without them the images themselves are compared, at four scales:
-  that is enough to say how bright a region should become, which is what the prior is for.
+* L_his compares the images themselves, at four scales, instead of ResNet-18's features (`features` takes another
+  extractor; none is built in): enough to say how bright a region should become, which is what the prior is for.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def fusion_terms(
 
 
 class DFVOLoss:
-    """The weighted sum, for `DFVONet` and `DFVOSNet` in train mode.
+    """The weighted sum, for `DFVONet` in train mode.
 
     Args:
         weights: one weight per term; a term of weight 0 is not computed.
