@@ -6,14 +6,17 @@ from copy import copy
 from typing import Any
 
 import numpy as np
+import torch
 from ultralytics.data.dataset import YOLODataset
 from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.nn.tasks import yaml_model_load
 
 from fusion_ros.training.data.labelled_pairs import LabelledPair
 from fusion_ros.training.object_crops import GREY, random_window
 from fusion_ros.training.object_paste import ObjectBank
 from fusion_ros.training.sensor_mix import INPUTS, mix, random_mix
 from fusion_ros.training.yolo_pairs import PairTrainer
+from fusion_ros.training.yolo_run import check_head
 
 
 class PairDataset(YOLODataset):
@@ -101,6 +104,11 @@ def _boxes_entry(xyxy: np.ndarray, class_id: np.ndarray, height: int, width: int
 
 class PairDetectionTrainer(PairTrainer, DetectionTrainer):
     """Detection trainer over `LabelledPair`s; give the data with `with_pairs` before calling."""
+
+    def get_model(self, cfg: Any = None, weights: torch.nn.Module | None = None, verbose: bool = True) -> Any:
+        """Build the network, which has to be a detector."""
+        check_head(cfg if isinstance(cfg, dict) else yaml_model_load(cfg), "Detect")
+        return super().get_model(cfg, weights, verbose)
 
     def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> PairDataset:
         """Build the data set of one part: crops for training, whole pictures for validation."""

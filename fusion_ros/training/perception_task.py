@@ -22,7 +22,9 @@ class PerceptionTrainingConfig:
     folder: str = setting("../shared/data/roadscene", "folder with vi/, ir/ and labels", parameter="data.folder")
     simulation: SimulationConfig = section(SimulationConfig, "simulation")
     mix: SensorMixConfig = section(SensorMixConfig, "mix")
-    network: str = setting("yolo11n.yaml", "ultralytics' description of the network, started from random weights")
+    network: str = setting(
+        "", "ultralytics' description of the network, such as yolo26n.yaml; empty: that of init, else yolo11n.yaml"
+    )
     init: str = setting(
         "",
         "a .pt whose weights are taken over where they fit, such as one trained on COCO; ultralytics unpickles it, so "

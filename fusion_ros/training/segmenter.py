@@ -44,9 +44,9 @@ class Config(PerceptionTrainingConfig):
     """Everything that can be set for `fusion-ros train segmenter`."""
 
     network: str = setting(
-        "yolo11n.yaml",
+        "",
         "ultralytics' description (a detector's gets a semantic head): yolo11n.yaml, yolo26n-sem.yaml; or segformer-b0 "
-        "to segformer-b5 of the transformers library",
+        "to segformer-b5 of the transformers library; empty: that of init, else yolo11n.yaml",
     )
     learning_rate: float = setting(0.002, "AdamW's largest step", minimum=1e-6, maximum=0.1)
     class_balance: float = setting(

@@ -15,6 +15,7 @@ from fusion_ros.training.data.masked_pairs import MaskedPair
 from fusion_ros.training.mask_views import draw_masked_view
 from fusion_ros.training.sensor_mix import INPUTS, mix
 from fusion_ros.training.yolo_pairs import PairTrainer
+from fusion_ros.training.yolo_run import check_head
 
 
 class MaskedPairDataset(SemanticDataset):
@@ -105,6 +106,7 @@ class MaskedPairTrainer(PairTrainer, SemanticSegmentationTrainer):
     def get_model(self, cfg: Any = None, weights: torch.nn.Module | None = None, verbose: bool = True) -> Any:
         """Build the network; a description of a detector gets a semantic head in place of its own."""
         description = dict(cfg) if isinstance(cfg, dict) else yaml_model_load(cfg)
+        check_head(description, "Detect", "SemanticSegment")
         return super().get_model(with_semantic_head(description), weights, verbose)
 
     def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> MaskedPairDataset:

@@ -10,6 +10,7 @@ from typing import Any
 
 from fusion_ros.errors import InputError, JobError
 
+_DEFAULT_NETWORK = "yolo11n.yaml"
 # Plain ultralytics settings that detector and segmenter share.
 _COMMON: Mapping[str, object] = {
     "data": "pairs.yaml",  # never read: the trainers have the pairs
@@ -63,13 +64,13 @@ def run_trainer(
     Args:
         trainer_class: ultralytics' trainer, bound to its data.
         out: the run's folder.
-        network: ultralytics' description of the network.
+        network: ultralytics' description of the network; empty: that of `init`, else `yolo11n.yaml`.
         init: a checkpoint whose weights are taken over where they fit, or empty.
         resume: go on from the run's checkpoint.
         settings: ultralytics' settings beyond those that every run has; each step takes one batch.
 
     Raises:
-        InputError: the run is done already.
+        InputError: the run is done already, or `init` holds a network of another task and `network` is empty.
         JobError: training did not leave a checkpoint.
     """
     checkpoint = checkpoint_of(out)
@@ -79,7 +80,7 @@ def run_trainer(
         "nbs": settings["batch"],  # no batches are gathered: steps are what a short training lacks
         "project": str(out.resolve().parent),
         "name": out.name,
-        "model": str(checkpoint) if resume else network,
+        "model": str(checkpoint) if resume else network or init or _DEFAULT_NETWORK,
         "resume": str(checkpoint) if resume else False,
         "pretrained": init or False,
     }
@@ -91,6 +92,20 @@ def run_trainer(
     if not checkpoint.is_file():
         raise JobError(f"{out}: training ended without a checkpoint")
     return checkpoint
+
+
+def check_head(description: Mapping[str, Any], *allowed: str) -> None:
+    """Check that the last layer of ultralytics' `description` is one of `allowed`.
+
+    Raises:
+        InputError: it is that of a network for another task.
+    """
+    head = description["head"][-1][2]
+    if head not in allowed:
+        raise InputError(
+            f"network: ends in {head}, not in {' or '.join(allowed)}; name another, such as --set "
+            f"network={_DEFAULT_NETWORK}, which takes over the weights of init where they fit"
+        )
 
 
 def epochs_done(out: Path) -> int:

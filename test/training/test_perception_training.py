@@ -88,6 +88,35 @@ def test_training_starts_from_the_weights_of_a_checkpoint(labelled_set: Path, tm
         assert (first[name] - trained[name]).abs().max() < 1e-2 * first[name].abs().max(), name
 
 
+def test_a_checkpoint_brings_its_own_network(labelled_set: Path, tmp_path: Path) -> None:
+    """YOLO26's weights are taken over by YOLO26, not by as much of the default YOLO11 as they happen to fit."""
+    ultralytics = import_ultralytics()
+    source = ultralytics.YOLO("yolo26n.yaml")
+    source.save(str(tmp_path / "yolo26n.pt"))
+    settings = {**TINY, "data.folder": str(labelled_set), "init": str(tmp_path / "yolo26n.pt"), "learning_rate": 1e-6}
+    pairs = read_labelled_pairs(labelled_set, "training", longer_side=96)[:4]
+    checkpoint = detector.fit(pairs, [], pairs, tmp_path / "run", configure(detector.Config, settings))
+    trained = ultralytics.YOLO(str(checkpoint)).model.float().state_dict()
+    first = source.model.float().state_dict()
+    assert trained.keys() == first.keys()
+    # Only what ends in the classes is new: 3 instead of 80 of them.
+    other = [name for name in first if first[name].shape != trained[name].shape]
+    assert all(".cv3." in name or ".one2one_cv3." in name for name in other), other
+    for name in set(first) - set(other):
+        if name.endswith("conv.weight"):
+            assert (first[name] - trained[name]).abs().max() < 1e-2 * first[name].abs().max(), name
+
+
+@pytest.mark.parametrize(("module", "network"), [(detector, "yolo26n-sem.yaml"), (segmenter, "yolo11n-seg.yaml")])
+def test_a_checkpoint_of_another_task_needs_a_network_beside_it(
+    module: object, network: str, labelled_set: Path, tmp_path: Path
+) -> None:
+    import_ultralytics().YOLO(network).save(str(tmp_path / "other.pt"))
+    settings = {**TINY, "data.folder": str(labelled_set), "init": str(tmp_path / "other.pt")}
+    with pytest.raises(InputError, match=r"network: ends in \w+, not in .*--set network=yolo11n.yaml"):
+        module.train(configure(module.Config, settings), tmp_path / "run", resume=False)
+
+
 @pytest.mark.parametrize("module", [detector, segmenter])
 def test_what_is_no_checkpoint_is_refused_unread(module: object, labelled_set: Path, tmp_path: Path) -> None:
     (tmp_path / "weights.pt").write_bytes(b"not a checkpoint")
