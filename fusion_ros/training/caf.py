@@ -1,4 +1,4 @@
-"""Training CAF's network with fixed loss weights."""
+"""Training CAF's network with fixed or searched loss weights."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Config:
     """Everything that can be set for `fusion-ros train caf`.
 
     The paper trains with Adam at 1e-4 for 100 epochs of 1000 patches (about 12,500 steps of 8); those are the
-    defaults. `config/train/caf_quick.yaml` is the half hour on a CPU that the shipped weights had.
+    defaults. `config/train/caf_quick.yaml` is what the shipped weights began with (their card says how they ended).
     """
 
     data: PairsConfig = section(PairsConfig, "data")
