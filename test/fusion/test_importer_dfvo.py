@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors import safe_open
 
 from fusion_ros.errors import InputError
 from fusion_ros.fusion.importers import import_checkpoint
@@ -45,7 +46,17 @@ def test_every_released_tensor_finds_its_place(released, tmp_path):
 def test_file_of_a_parallel_model_in_a_wrapper_is_read(released, tmp_path):
     state, _ = released
     torch.save({"state_dict": {f"module.{key}": value for key, value in state.items()}}, tmp_path / "wrapped.pth")
-    import_checkpoint("dfvo", tmp_path / "wrapped.pth", tmp_path / "dfvo.safetensors")
+    torch.save(state, tmp_path / "plain.pth")
+    for name in ("wrapped", "plain"):
+        import_checkpoint("dfvo", tmp_path / f"{name}.pth", tmp_path / f"{name}.safetensors")
+    # All but the order of the header's entries, which safetensors does not fix.
+    with (
+        safe_open(tmp_path / "wrapped.safetensors", "pt") as wrapped,
+        safe_open(tmp_path / "plain.safetensors", "pt") as plain,
+    ):
+        assert wrapped.metadata() == plain.metadata()
+        assert set(wrapped.keys()) == set(plain.keys())
+        assert all(torch.equal(wrapped.get_tensor(key), plain.get_tensor(key)) for key in plain.keys())  # noqa: SIM118
 
 
 def test_turned_kernel_is_the_transposed_convolution(released):
