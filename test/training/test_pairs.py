@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -40,6 +41,41 @@ def test_missing_folders_are_refused(tmp_path):
         load_sets(_config(tmp_path / "nowhere"))
     with pytest.raises(InputError, match="vi/"):
         matched_names(tmp_path)
+
+
+def _write(folder, names):
+    for number, name in enumerate(names):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(folder / name), np.full((40, 56, 3), 20 * number, np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("visible", "infrared", "prefix"),
+    [("train/vi", "train/ir", "train/"), ("Vis", "Ir", ""), ("visible/train", "infrared/train", "train/")],
+    ids=["MSRS", "M3FD", "LLVIP"],
+)
+def test_sets_are_read_in_the_folders_they_are_published_with(tmp_path, visible, infrared, prefix):
+    for part in (visible, infrared):
+        _write(tmp_path / "set" / part, [f"{number:02}.png" for number in range(10)])
+    training, validation = load_sets(_config(tmp_path))
+    assert [pair.name for pair in training["set"]] == [f"{prefix}{number:02}" for number in range(8)]
+    assert [pair.name for pair in validation["set"]] == [f"{prefix}08", f"{prefix}09"]
+    assert training["set"][3].visible.shape == (40, 56, 3)
+    assert (training["set"][3].infrared == 60).all()
+
+
+def test_the_test_part_of_a_published_set_is_left_for_tests(tmp_path):
+    for part in ("vi", "ir"):
+        _write(tmp_path / "set" / "train" / part, ["a.png", "b.png"])
+        _write(tmp_path / "set" / "test" / part, ["c.png", "d.png"])
+    training, validation = load_sets(_config(tmp_path))
+    assert [pair.name for pair in training["set"] + validation["set"]] == ["train/a", "train/b"]
+
+
+def test_folders_of_no_known_form_are_refused(tmp_path):
+    (tmp_path / "set" / "photos").mkdir(parents=True)
+    with pytest.raises(InputError, match=r"set: has not the folders of a known layout \(pairs: vi, ir; msrs: "):
+        load_sets(_config(tmp_path))
 
 
 def test_unreadable_image_is_named(pairs_folder):

@@ -1,4 +1,4 @@
-"""Folders of aligned pairs (`vi/`, `ir/`), their split, and random crops that a number alone determines."""
+"""Sets of aligned pairs, as `vi/` and `ir/` or as published, their split, and crops that a number alone determines."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from fusion_ros.training.data.variation import VariationConfig, vary
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv")
+TRAINING, VALIDATION = 0, 1  # places in what `split_names` returns
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,9 @@ class Pair:
 class PairsConfig:
     """What training crops are taken from and how they are varied."""
 
-    folder: str = setting("../shared/data", "folder of sets, each with vi/ and ir/", runtime=False)
+    folder: str = setting(
+        "../shared/data", "folder of sets, each with vi/ and ir/ or its publisher's folders", runtime=False
+    )
     sets: str = setting("roadscene,llvip,msrs,m3fd,m3svd", "sets to train on, by folder name", runtime=False)
     crop: int = setting(64, "side of a crop", unit="pixels", minimum=16, runtime=False)
     largest_side: int = setting(720, "larger images are shrunk to this long side", unit="pixels", minimum=64)
@@ -123,7 +126,7 @@ def load_sets(config: PairsConfig) -> tuple[dict[str, list[Pair]], dict[str, lis
     Raises:
         InputError: where the folder or a set is not there or cannot be read.
     """
-    training = {folder.name: _read(folder, split_names(matched_names(folder))[0], config) for folder in _sets(config)}
+    training = {folder.name: _read(folder, config, TRAINING) for folder in _sets(config)}
     if not any(training.values()):
         raise InputError(f"data.sets: {config.sets!r} names no set with a pair to train on")
     return training, load_validation(config)
@@ -131,7 +134,7 @@ def load_sets(config: PairsConfig) -> tuple[dict[str, list[Pair]], dict[str, lis
 
 def load_validation(config: PairsConfig) -> dict[str, list[Pair]]:
     """Read the validation pairs of every set, by the set's name. Raises as `load_sets`."""
-    return {folder.name: _read(folder, split_names(matched_names(folder))[1], config) for folder in _sets(config)}
+    return {folder.name: _read(folder, config, VALIDATION) for folder in _sets(config)}
 
 
 def _sets(config: PairsConfig) -> list[Path]:
@@ -141,8 +144,21 @@ def _sets(config: PairsConfig) -> list[Path]:
     return [root / name for name in filter(None, (part.strip() for part in config.sets.split(",")))]
 
 
-def _read(folder: Path, names: Sequence[str], config: PairsConfig) -> list[Pair]:
-    return read_pairs(folder, names, config.largest_side, config.video_step)
+def _read(folder: Path, config: PairsConfig, part: int) -> list[Pair]:
+    if (folder / "vi").is_dir():
+        return read_pairs(folder, split_names(matched_names(folder))[part], config.largest_side, config.video_step)
+    return _read_published(folder, config.largest_side, part)
+
+
+def _read_published(folder: Path, largest_side: int, part: int) -> list[Pair]:
+    """A part of a public set in the folders it is published with; what it calls `test` is left for tests."""
+    # `layouts` builds on this module.
+    from fusion_ros.training.data.layouts import find_pairs
+
+    known = {files.name: files for files in find_pairs(folder)}
+    names = [name for name in known if not name.startswith("test/")] or list(known)
+    chosen = [known[name] for name in split_names(names)[part]]
+    return [_on_one_grid(one.name, *read_pictures(one.visible, one.infrared), largest_side) for one in chosen]
 
 
 @dataclass(frozen=True)
