@@ -32,8 +32,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="one setting, such as steps=2000 (repeatable)"
     )
-    parser.add_argument("--data", type=Path, help="folder with the sets of pairs (setting data.folder)")
-    parser.add_argument("--init", type=Path, help="checkpoint to start from (setting init, where there is one)")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        help="folder with the sets of pairs; detector, segmenter: one set with labels (setting data.folder)",
+    )
+    parser.add_argument(
+        "--init",
+        type=Path,
+        help="first weights: .safetensors (setting start); detector, segmenter: .pt (setting init); not for caf",
+    )
     parser.add_argument("--out", type=Path, help="folder of the run (default runs/NAME)")
     parser.add_argument("--resume", action="store_true", help="continue the run in that folder, from where it stopped")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -56,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.data:
         values["data.folder"] = str(arguments.data)
     if arguments.init:
-        values["init"] = str(arguments.init)
+        values[_first_weights(arguments.name, module.Config)] = str(arguments.init)
     out = arguments.out or Path("runs") / arguments.name
     config = configure(module.Config, with_text(module.Config, values))
     result = module.train(config, out, arguments.resume)
@@ -68,6 +76,16 @@ def run(arguments: argparse.Namespace) -> int:
     }
     print(json.dumps(summary) if arguments.json else _in_words(summary, out))
     return 0
+
+
+def _first_weights(name: str, config_class: type) -> str:
+    """The setting of the training `name` that says what to start from."""
+    from fusion_ros.configuration import settings_of
+
+    for found in settings_of(config_class):
+        if found.name in ("init", "start"):
+            return found.name
+    raise InputError(f"--init: {name} has no setting to start from other weights; leave it out")
 
 
 def read_settings(path: Path) -> dict[str, Any]:

@@ -69,6 +69,8 @@ def test_training_writes_weights_and_says_where(data, tmp_path, capsys):
         (["caf", "--set", "stepz=3"], "stepz"),
         (["caf", "--set", "steps=-3"], "steps"),
         (["caf", "--data", "nowhere"], "nowhere"),
+        (["caf", "--init", "first.safetensors"], "--init: caf has no setting to start from"),
+        (["detector", "--init", "first.pt", "--data", "nowhere"], "nowhere"),
         (["caf", "--config", "none.yaml"], "none.yaml"),
     ],
 )
@@ -99,3 +101,28 @@ def test_whole_number_is_text_where_text_is_meant():
         configure(Config, values)
     with pytest.raises(InputError, match="device: 0 is not allowed"):
         configure(Config, {"device": 0})
+
+
+def test_init_gives_a_fusion_network_its_first_weights(data, tmp_path, capsys):
+    from fusion_ros.fusion.weights import read_safetensors
+
+    small = ["steps=1", "batch=1", "data.sets=set", "data.crop=32", "validation_pairs=1", "device=cpu"]
+    settings = ["--data", str(data), *(word for text in small for word in ("--set", text))]
+    first = tmp_path / "first"
+    assert main(["train", "caf-s", "--out", str(first), *settings]) == 0
+    start = str(first / "weights.safetensors")
+    again = ["--out", str(tmp_path / "second"), *settings, "--init", start, "--set", "learning_rate=1e-9"]
+    assert main(["train", "caf-s", *again, "--set", "seed=5"]) == 0
+    before, _ = read_safetensors(first / "weights.safetensors")
+    after, _ = read_safetensors(tmp_path / "second" / "weights.safetensors")
+    # One step of 1e-9 leaves them as they were; other seeds draw others.
+    learned = [name for name in before if name.endswith("weight")]
+    assert learned
+    assert all((before[name].float() - after[name].float()).abs().max() < 1e-6 for name in learned)
+    assert (
+        main(
+            ["train", "caf-s", "--out", str(tmp_path / "third"), *settings, "--init", str(tmp_path / "no.safetensors")]
+        )
+        == 2
+    )
+    assert "no.safetensors" in capsys.readouterr().err
