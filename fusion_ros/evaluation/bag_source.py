@@ -28,16 +28,16 @@ class BagPlan:
 
     Attributes:
         begin_ns: first RGB stamp, where the recording's seconds begin.
-        wanted: the pairs that are asked for: ordinal among the messages of the RGB topic, of the thermal topic, and RGB
+        in_range: all pairs in the range: ordinal among the messages of the RGB topic, of the thermal topic, and RGB
             stamp.
         received: receive time in nanoseconds of every message on the RGB topic, and on the thermal topic, (N,) int64.
         dropped: images that are in no pair, by reason.
         lost: what could not be read, in sentences.
-        begins: positions in `wanted` before which both cameras paused so long that the fusion node forgets its past.
+        begins: positions in `in_range` before which both cameras paused so long that the fusion node forgets its past.
     """
 
     begin_ns: int
-    wanted: list[tuple[int, int, int]]
+    in_range: list[tuple[int, int, int]]
     received: tuple[NDArray[np.int64], NDArray[np.int64]]
     dropped: dict[str, int]
     lost: list[str]
@@ -65,6 +65,7 @@ class BagSource:
         self._topics = (config.rgb_topic, config.thermal_topic)
         self.description = f"{path} (recording)"
         self._spoilt = 0
+        self._stride = config.stride
         self._is_planned = plan is not None
         try:
             self.plan = plan or self._look_at_stamps(path, config)
@@ -72,8 +73,8 @@ class BagSource:
             self._bag.close()
             raise
         self.dropped = dict(self.plan.dropped)
-        self.total: int | None = len(self.plan.wanted)
-        self.keys: list[str] | None = [str(stamp_ns) for _, _, stamp_ns in self.plan.wanted]
+        self.keys: list[str] | None = [str(stamp_ns) for _, _, stamp_ns in self.plan.in_range[:: self._stride]]
+        self.total: int | None = len(self.keys)
 
     def _look_at_stamps(self, path: Path, config: EvaluationConfig) -> BagPlan:
         self._check_topics()
@@ -98,11 +99,11 @@ class BagSource:
         received = rgb_received, thermal_received
         stamps = CameraStamps(sorted(stamp for _, stamp in rgb), sorted(stamp for _, stamp in thermal))
         begins = frozenset(
-            -(-position // config.stride)
+            position
             for position, (before, now) in enumerate(pairwise(in_range), start=1)
             if stamps.jumped(before[2], now[2])
         )
-        return BagPlan(begin_ns, in_range[:: config.stride], received, dict(dropped), self._losses(), begins)
+        return BagPlan(begin_ns, in_range, received, dict(dropped), self._losses(), begins)
 
     @property
     def lost(self) -> list[str]:
@@ -117,19 +118,23 @@ class BagSource:
         """Yield the pairs by their RGB stamps.
 
         Args:
-            first: position among `keys` to begin at; what lies before it in the recording is not read.
+            first: position among `keys` to begin at; the pairs that are passed on the way to it come before it, what
+                lies before them in the recording is not read.
             stop: position to stop before, None for the end.
         """
-        stretch = self.plan.wanted[first:stop]
-        if not stretch:
+        asked = range(len(self.plan.in_range))[:: self._stride]
+        positions = asked[first:stop]
+        if not positions:
             return
-        is_whole = len(stretch) == len(self.plan.wanted)
+        begin = asked[first - 1] + 1 if first else 0
+        stretch = self.plan.in_range[begin : positions[-1] + 1]
+        is_whole = len(positions) == len(asked)
         begin_ns, end_ns = (None, None) if is_whole else self._received_within(stretch)
         following = tuple(_ordinals(received, begin_ns, end_ns) for received in self.plan.received)
         partners = [{pair[side] for pair in stretch} for side in (0, 1)]
         held: tuple[dict[int, BagMessage], dict[int, BagMessage]] = ({}, {})
         remaining = iter(stretch)
-        position, wanted = first, next(remaining, None)
+        position, wanted = begin, next(remaining, None)
         for message in self._bag.messages(list(self._topics), begin_ns, end_ns):
             side = self._topics.index(message.topic)
             ordinal = next(following[side], None)
@@ -139,7 +144,8 @@ class BagSource:
                 rgb, thermal = held[0].pop(wanted[0]), held[1].pop(wanted[1])
                 seconds = _seconds(wanted[2], self.plan.begin_ns)
                 begins = position in self.plan.begins
-                yield SourcePair(str(wanted[2]), seconds, begins, partial(self._load, rgb, thermal))
+                load = partial(self._load, rgb, thermal)
+                yield SourcePair(str(wanted[2]), seconds, begins, load, passed=position not in asked)
                 position, wanted = position + 1, next(remaining, None)
 
     def close(self) -> None:

@@ -26,7 +26,7 @@ class EvaluationConfig:
     profile: str = setting("textbook", "whose variants of the metrics are computed", choices=tuple(PROFILES))
     start: float = setting(0.0, "seconds into the recording to begin at", unit="s", minimum=0.0)
     end: float = setting(0.0, "seconds into the recording to stop before; 0: its end", unit="s", minimum=0.0)
-    stride: int = setting(1, "evaluate every so many pairs", minimum=1)
+    stride: int = setting(1, "score every so many pairs; those between count for gain control and modes", minimum=1)
     rgb_topic: str = setting("/rgb/image", "topic of the RGB images in a bag")
     thermal_topic: str = setting("/thermal/image", "topic of the thermal images in a bag")
     slop: float = setting(

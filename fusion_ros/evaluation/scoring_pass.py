@@ -112,10 +112,15 @@ class ScoringPass:
             if memory is not None:
                 self._contenders.recall(memory)
                 scorer.recall(memory.selector)
-            for count, item in enumerate(source.pairs(), start=1):
+            count = 0
+            for item in source.pairs():
                 if item.begins:
                     self._contenders.reset()
                     scorer.reset()
+                if item.passed:
+                    self._look_at(item, scorer, is_neighbour=False)
+                    continue
+                count += 1
                 if item.key not in seen:
                     self._score(item, scorer, writer)
                 elif source.in_time:

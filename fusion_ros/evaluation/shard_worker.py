@@ -165,12 +165,12 @@ class ShardWorker:
             self._contenders.recall(memory)
         with closing(open_again(survey, self._config)) as source:
             for pair in stretch(source, first, stop):
+                if pair.begins:
+                    self._contenders.reset()
                 try:
                     frames = pair.load()
                 except InputError:
                     continue
-                if pair.begins:
-                    self._contenders.reset()
                 self._contenders.follow(frames)
         return self._contenders.memory()
 

@@ -29,6 +29,8 @@ class SourcePair:
             after a pause of both cameras that makes the fusion node forget its past.
         load: reads the images; raises InputError where they are spoilt.
         recording: which of several inputs it belongs to, empty where there is one.
+        passed: whether it lies between pairs that are asked for (`stride`): what comes after depends on it, as in the
+            nodes, but it is not fused. It has no place among a source's keys.
     """
 
     key: str
@@ -36,6 +38,7 @@ class SourcePair:
     begins: bool
     load: Callable[[], FramePair]
     recording: str = ""
+    passed: bool = False
 
 
 class Source(Protocol):
@@ -44,8 +47,8 @@ class Source(Protocol):
     Attributes:
         description: what it is, for a person.
         in_time: whether neighbouring pairs follow each other in time.
-        total: how many pairs `pairs` yields, None where that is known only at the end.
-        keys: of the pairs that `pairs` yields, None where they are known only at the end.
+        total: how many pairs `pairs` yields beside those that are passed, None where that is known only at the end.
+        keys: of these pairs, None where they are known only at the end.
     """
 
     description: str
@@ -62,7 +65,7 @@ class Source(Protocol):
         """What could not be read, in sentences; reading can add to it."""
 
     def pairs(self) -> Iterator[SourcePair]:
-        """Yield the pairs that are asked for, in order."""
+        """Yield the pairs that are asked for, and where they follow each other in time those between them, in order."""
 
     def close(self) -> None:
         """Let go of the files."""
@@ -198,10 +201,10 @@ class ClipSource:
                     last = base + (pair.seconds or 0.0)
                     seen += 1
                     if within(last, self.config):
-                        if found % self.config.stride == 0:
-                            frames = _as_frames(pair, round(last * NANOSECONDS_PER_SECOND))
-                            yield SourcePair(pair.name, last, begins, partial(_same, frames))
-                            begins = False
+                        frames = _as_frames(pair, round(last * NANOSECONDS_PER_SECOND))
+                        passed = found % self.config.stride != 0
+                        yield SourcePair(pair.name, last, begins, partial(_same, frames), passed=passed)
+                        begins = False
                         found += 1
             except InputError as error:
                 if begins and len(self.folder) == 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 
 import av
 import cv2
@@ -204,22 +205,47 @@ def test_a_frame_without_usable_thermal_image_is_a_gap(tmp_path, loader):
     assert np.isnan(table.column("guided", "flicker")).tolist() == [True, False, True, False]
 
 
-def test_two_videos_are_evaluated_frame_by_frame(tmp_path, loader):
-    for part, name in enumerate(("rgb", "thermal")):
-        with av.open(str(tmp_path / f"{name}.mp4"), "w") as container:
+def two_videos(folder, pairs):
+    videos = [folder / "rgb.mp4", folder / "thermal.mp4"]
+    for path, images in zip(videos, zip(*pairs, strict=True), strict=True):
+        with av.open(str(path), "w") as container:
             stream = container.add_stream("libx264", rate=10)
             stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-            for index in range(4):
-                image = scene(index)[part]
+            for image in images:
                 image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image
                 for packet in stream.encode(av.VideoFrame.from_ndarray(image, format="bgr24")):
                     container.mux(packet)
             for packet in stream.encode(None):
                 container.mux(packet)
-    evaluate([tmp_path / "rgb.mp4", tmp_path / "thermal.mp4"], tmp_path / "out", GUIDED, loader=loader)
+    return videos
+
+
+def test_two_videos_are_evaluated_frame_by_frame(tmp_path, loader):
+    videos = two_videos(tmp_path, [scene(index) for index in range(4)])
+    evaluate(videos, tmp_path / "out", GUIDED, loader=loader)
     table = read_frames(tmp_path / "out" / "frames.csv")
     assert [frame.seconds for frame in table.frames] == pytest.approx([0, 0.1, 0.2, 0.3])
     assert np.isnan(table.column("guided", "flicker")).tolist() == [True, False, False, False]
+
+
+def test_frames_of_a_video_between_those_that_are_scored_count_for_the_choice_of_the_mode(tmp_path, loader):
+    # The light changes between two frames that are scored, and so the fade begins there.
+    light = [0] * 5 + [140] * 6 + [-140] * 5
+    pairs = [scene(index) for index in range(len(light))]
+    pairs = [
+        (np.clip(rgb.astype(int) + change, 0, 255).astype(np.uint8), thermal)
+        for (rgb, thermal), change in zip(pairs, light, strict=True)
+    ]
+    videos = two_videos(tmp_path, pairs)
+    config = EvaluationConfig(modes="guided,caf=x", pictures=0)
+    evaluate(videos, tmp_path / "all", config, loader=loader)
+    evaluate(videos, tmp_path / "some", replace(config, stride=3), loader=loader)
+    every, some = read_frames(tmp_path / "all" / "frames.csv"), read_frames(tmp_path / "some" / "frames.csv")
+    assert len(set(every.used["auto"])) > 1
+    assert [frame.key for frame in some.frames] == [frame.key for frame in every.frames[::3]]
+    assert some.used["auto"] == every.used["auto"][::3]
+    for name in METRICS:
+        np.testing.assert_array_equal(some.column("auto", name), every.column("auto", name)[::3], err_msg=name)
 
 
 def test_bad_input_is_one_clear_line_and_exit_code_two(bag, pairs_folder, tmp_path, capsys):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import pickle
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -25,6 +26,8 @@ from fusion_ros.types import Frame
 
 CONFIG = EvaluationConfig(modes="caf=x,guided", pictures=0)
 FRAMES = 26
+# What compares a frame with the one scored before it.
+BETWEEN_FRAMES = {"flicker", "pumping"}
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +94,35 @@ def test_shards_have_the_numbers_of_one_pass(drive, in_one_pass, size):
     worker = ShardWorker(WorkOrder(CONFIG, loader=tints))
     survey = worker.survey("", [str(drive)])
     assert in_shards(pickle.loads(pickle.dumps(survey)), size, worker) == expected
+
+
+@pytest.mark.parametrize("stride", [2, 3])
+def test_pairs_between_those_that_are_scored_count_for_all_that_has_a_memory(drive, in_one_pass, tmp_path, stride):
+    keys = [str(START + index * PERIOD) for index in range(0, FRAMES, stride)]
+    expected = [row for row in in_one_pass if row["frame"] in keys]
+    assert {row["used"] for row in expected if row["mode"] == "auto"} >= {"caf", "epofusion", "dfvo"}
+    config = replace(CONFIG, stride=stride)
+    out = tmp_path / "out"
+
+    def interrupt(done, total):
+        if done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate([drive], out, config, loader=tints, progress=interrupt)
+    summary = evaluate([drive], out, config, loader=tints, resume=True)
+    with (out / "frames.csv").open(newline="") as file:
+        rows = [{name: value for name, value in row.items() if name != TIME} for row in csv.DictReader(file)]
+    assert without(BETWEEN_FRAMES, rows) == without(BETWEEN_FRAMES, expected)
+    assert summary["frames"] == len({row["frame"] for row in expected})
+    worker = ShardWorker(WorkOrder(config, loader=tints))
+    survey = worker.survey("", [str(drive)])
+    assert survey.keys == keys
+    assert in_shards(survey, 4, worker) == rows
+
+
+def without(columns, rows):
+    return [{name: value for name, value in row.items() if name not in columns} for row in rows]
 
 
 @pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
