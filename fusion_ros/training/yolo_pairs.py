@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.utils.torch_utils import strip_optimizer, unwrap_model
@@ -53,6 +54,7 @@ class PairTrainer(BaseTrainer):
         torch.set_num_threads(self.threads)
         # A third faster than the default layout with oneDNN; ultralytics offers it on CUDA only.
         self.model = self.model.to(memory_format=torch.channels_last)
+        self.add_callback("on_train_epoch_start", _draw_for_epoch)
 
     def final_eval(self) -> None:
         """Strip the optimizer from the last checkpoint; our own scores judge it, by input."""
@@ -63,3 +65,8 @@ class PairTrainer(BaseTrainer):
         batch = super().preprocess_batch(batch)
         batch["img"] = batch["img"].to(memory_format=torch.channels_last)
         return batch
+
+
+def _draw_for_epoch(trainer: Any) -> None:
+    # A generator that began anew with every start would show a resumed training the crops of its first epoch again.
+    trainer.train_loader.dataset.random = np.random.default_rng((trainer.args.seed, trainer.epoch))

@@ -14,7 +14,7 @@ from fusion_ros.errors import InputError
 from fusion_ros.perception import Detector, DetectorConfig, Segmenter, SegmenterConfig
 from fusion_ros.perception.ultralytics_environment import import_ultralytics
 from fusion_ros.training import detector, segmenter
-from fusion_ros.training.data.labelled_pairs import read_labelled_pairs
+from fusion_ros.training.data.labelled_pairs import LabelledPair, read_labelled_pairs
 from fusion_ros.training.perception_task import check_device
 from fusion_ros.training.sensor_mix import INPUTS
 
@@ -105,6 +105,38 @@ def test_a_checkpoint_brings_its_own_network(labelled_set: Path, tmp_path: Path)
     for name in set(first) - set(other):
         if name.endswith("conv.weight"):
             assert (first[name] - trained[name]).abs().max() < 1e-2 * first[name].abs().max(), name
+
+
+class _CutOff(Exception):
+    """Stands for the end of a machine's time."""
+
+
+def test_resumed_training_does_not_draw_its_first_crops_again(
+    labelled_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import_ultralytics()
+    from fusion_ros.training.detector_trainer import PairDataset
+
+    pairs = read_labelled_pairs(labelled_set, "training", longer_side=96)[:4]
+    config = configure(detector.Config, {**TINY, "data.folder": str(labelled_set), "epochs": 3, "views": 3})
+    drawn: list[bytes] = []
+    draw = PairDataset._draw
+
+    def recorded(self: PairDataset, pair: LabelledPair) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        if len(drawn) == 24:
+            raise _CutOff
+        picture, xyxy, class_id = draw(self, pair)
+        drawn.append(picture.tobytes())
+        return picture, xyxy, class_id
+
+    monkeypatch.setattr(PairDataset, "_draw", recorded)
+    with pytest.raises(_CutOff):
+        detector.fit(pairs, [], pairs, tmp_path / "run", config)
+    before, drawn[:] = set(drawn), []
+    detector.fit(pairs, [], pairs, tmp_path / "run", config, resume=True)
+    assert len(before) == 24  # two epochs of 4 pairs, 3 views each
+    assert len(drawn) == 12
+    assert not before & set(drawn)
 
 
 @pytest.mark.parametrize(("module", "network"), [(detector, "yolo26n-sem.yaml"), (segmenter, "yolo11n-seg.yaml")])
