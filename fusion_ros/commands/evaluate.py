@@ -137,11 +137,13 @@ def _print_recordings(summary: dict[str, Any]) -> None:
 
 def _print_live(mode: str, facts: dict[str, Any]) -> None:
     drops = ", ".join(f"{node} {why} {n}" for node, reasons in facts["dropped"].items() for why, n in reasons.items())
+    drops = drops or "none"
+    drops += "".join(f"; {camera} never reached the node: {count}" for camera, count in facts["lost_before"].items())
     latency = facts["latency_ms"]
     times = f"latency {latency['median']:.0f} ms (95 %: {latency['p95']:.0f})" if latency else "latency unknown"
     agreement = facts["agreement"]
     print(
-        f"{mode}, live: {facts['fused']} of {facts['pairs']} pairs fused; {times}; dropped: {drops or 'none'}; "
+        f"{mode}, live: {facts['fused']} of {facts['pairs']} pairs fused; {times}; dropped: {drops}; "
         f"{len(facts['switches'])} mode switches; {agreement['identical']} of {agreement['frames']} images as offline"
     )
 

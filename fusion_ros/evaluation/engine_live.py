@@ -34,6 +34,7 @@ from fusion_ros.evaluation.live_record import LiveRecord, read_record, write_rec
 from fusion_ros.evaluation.live_replay import ReplayTask, replay
 from fusion_ros.evaluation.perception import PerceptionModels, PerceptionScorer
 from fusion_ros.evaluation.scoring_pass import Progress
+from fusion_ros.evaluation.sources import within
 from fusion_ros.fusion.fallback import ModelLoader
 from fusion_ros.pairing import PairingConfig, pair_offline
 from fusion_ros.pipeline import AUTO
@@ -257,22 +258,28 @@ class LiveEngine:
         folder = self._folder(label)
         record = read_record(folder / _RECORD)
         notes = json.loads((folder / _NOTES).read_text(encoding="utf-8"))
-        pairs = record.pairs
+        is_whole = not (self._config.start or self._config.end)
+        recorded = {"rgb": len(self._stamps.rgb), "thermal": len(self._stamps.thermal)}
+        lost = {camera: count - record.received.get(camera, count) for camera, count in recorded.items()}
+        frames = [frame for frame in record.frames if self._is_in_range(frame.stamp_ns)]
+        pairs = [frame for frame in frames if not frame.alone]
         partners = [frame for frame in pairs if self._pairs.get(frame.stamp_ns) == frame.thermal_ns]
         rates = [rate for _, rate in record.rates]
         return {
-            "pairs": len(self._pairs),
+            "pairs": sum(map(self._is_in_range, self._pairs)),
             "fused": len(pairs),
-            "alone": len(record.frames) - len(pairs),
+            "alone": len(frames) - len(pairs),
             "other_partner": len(pairs) - len(partners),
             "received": dict(record.received),
-            "recorded": {"rgb": len(self._stamps.rgb), "thermal": len(self._stamps.thermal)},
+            "recorded": recorded,
+            # Counters do not say when: what never came may lie outside of a range.
+            "lost_before": {camera: count for camera, count in lost.items() if count > 0} if is_whole else {},
             "dropped": {node: dict(reasons) for node, reasons in record.dropped.items()},
             "latency_ms": _spread([frame.latency_ms for frame in pairs]),
             "processing_ms": _spread([frame.processing_ms for frame in pairs]),
             "switches": [
                 {"time_s": self._seconds(now.stamp_ns), "from": before.mode, "to": now.mode}
-                for before, now in pairwise(record.frames)
+                for before, now in pairwise(frames)
                 if before.mode != now.mode
             ],
             "agreement": notes["agreement"],
@@ -285,6 +292,9 @@ class LiveEngine:
             "exit_codes": dict(record.exit_codes),
             "shortfalls": list(record.shortfalls),
         }
+
+    def _is_in_range(self, stamp_ns: int) -> bool:
+        return within(self._seconds(stamp_ns), self._config)
 
     def _seconds(self, stamp_ns: int) -> float:
         return (stamp_ns - self._stamps.rgb[0]) / NANOSECONDS_PER_SECOND

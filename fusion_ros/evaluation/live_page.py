@@ -31,11 +31,7 @@ def live_part(summary: Mapping[str, Any], table: FramesTable) -> Markup:
             for node, reasons in facts["dropped"].items()
             for reason, count in reasons.items()
         }
-        drops |= {
-            f"{camera}: lost before the node": float(lost)
-            for camera, count in facts["recorded"].items()
-            if (lost := count - facts["received"].get(camera, count)) > 0 and not summary["settings"]["end"]
-        }
+        drops |= {f"{camera}: never arrived": float(count) for camera, count in facts["lost_before"].items()}
         parts.append(Markup("<h3>{}: dropped, by reason</h3>").format(mode))
         parts.append(bars(drops, "messages", title=f"{mode}: dropped, by reason") if drops else _nothing("Nothing."))
         parts.append(_switches(mode, facts))

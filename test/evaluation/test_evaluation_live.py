@@ -36,8 +36,8 @@ COMPARED = [SCORES.index(name) for name in SCORES if name not in (TIME, "latency
 class StandIn:
     """What the nodes would do with a recording, without DDS: drop some pairs, pass one camera on, fuse the rest."""
 
-    def __init__(self, loader, dropped=(), alone=(), spoil=False):
-        self.loader, self.dropped, self.alone, self.spoil = loader, dropped, alone, spoil
+    def __init__(self, loader, dropped=(), alone=(), spoil=False, lost=0):
+        self.loader, self.dropped, self.alone, self.spoil, self.lost = loader, dropped, alone, spoil, lost
         self.calls = 0
 
     def __call__(self, task, folder, progress):
@@ -60,7 +60,9 @@ class StandIn:
                 frames.append(LiveFrame(first.stamp_ns, partner, alone, fused.mode, 40.0 + index, 20.0))
                 progress(index, None)
         dropped = {"fusion": {"superseded": len(self.dropped)}}
-        return LiveRecord(task.spec.label, frames, {"rgb": len(rgb)}, dropped, recording_s=0.8, player="stand-in")
+        return LiveRecord(
+            task.spec.label, frames, {"rgb": len(rgb) - self.lost}, dropped, recording_s=0.8, player="stand-in"
+        )
 
 
 @pytest.fixture
@@ -113,6 +115,25 @@ def test_after_a_dropped_pair_the_same_pairs_still_give_the_same_images(tmp_path
     assert live["agreement"]["identical"] == live["agreement"]["frames"] == 6
     assert (live["pairs"], live["fused"], live["alone"]) == (8, 6, 1)
     assert live["dropped"] == {"fusion": {"superseded": 1}}
+
+
+def test_an_image_that_never_reached_the_node_is_told(tmp_path, nodes, capsys):
+    bag = write_bag(tmp_path / "bag")
+    nodes(lost=1, dropped=(0,))
+    words = ["evaluate", str(bag), "--live", "--modes", "guided", "--no-bag", "--out"]
+    assert main([*words, str(tmp_path / "whole")]) == 0
+    assert "rgb never reached the node: 1" in capsys.readouterr().out
+    live = json.loads((tmp_path / "whole" / "summary.json").read_text())["live"]["guided"]
+    assert live["lost_before"] == {"rgb": 1}
+    assert (live["pairs"], live["fused"]) == (8, 7)
+    assert "rgb: never arrived" in (tmp_path / "whole" / "report.html").read_text()
+    # Of a part, the counters do not say what was lost; pairs are counted within it.
+    assert main([*words, str(tmp_path / "part"), "--start", "0.2", "--end", "0.6"]) == 0
+    assert "never reached" not in capsys.readouterr().out
+    live = json.loads((tmp_path / "part" / "summary.json").read_text())["live"]["guided"]
+    assert live["lost_before"] == {}
+    assert (live["pairs"], live["fused"], live["alone"]) == (4, 4, 0)
+    assert "never arrived" not in (tmp_path / "part" / "report.html").read_text()
 
 
 def test_an_image_that_is_not_what_its_pair_gives_is_told(tmp_path, loader, nodes):
