@@ -29,14 +29,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="rosbag2 folders, .mcap or .db3 files, folders with vi/ and ir/, or two videos (RGB, thermal); paths or "
         "URLs that fsspec understands (s3://bucket/drive.mcap)",
     )
-    parser.add_argument("--out", default="out/evaluation", metavar="DIR", help="(%(default)s)")
+    parser.add_argument(
+        "--out", default="out/evaluation", metavar="DIR", help="folder for report, tables and pictures (%(default)s)"
+    )
     for found in (*settings_of(EvaluationConfig), *settings_of(EngineConfig), *settings_of(LiveConfig)):
         option = "--" + found.name.replace("_", "-")
         kind = type(found.default)
         allowed = "" if found.allowed == "text" else f"; {found.allowed}"
         default = f" ({found.default})" if found.default != "" else ""
         text = f"{found.description}{allowed}{default}".replace("%", "%%")
-        parser.add_argument(option, dest=found.name, type=kind, metavar=found.name.upper().split("_")[0], help=text)
+        parser.add_argument(option, dest=found.name, type=kind, metavar=kind.__name__.upper(), help=text)
     parser.add_argument(
         "--labels",
         default="",
@@ -93,6 +95,8 @@ def run(arguments: argparse.Namespace) -> int:
     broken = [f"{v['limit']} (found {v['value']})" for v in summary.get("gate", []) if not v["kept"]]
     if broken:
         raise JobError(f"{len(broken)} of {len(summary['gate'])} limits are not kept: {'; '.join(broken)}")
+    if "gate" in summary and not arguments.json:
+        print(f"gate: all {len(summary['gate'])} limits are kept")
     return 0
 
 
@@ -169,6 +173,7 @@ def _progress(quiet: bool) -> Iterator[Any]:
     )
 
     columns = (TextColumn("evaluating"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(file=sys.stderr), disable=quiet, transient=True) as bar:
+    is_disabled = quiet or not sys.stderr.isatty()
+    with Progress(*columns, console=Console(file=sys.stderr), disable=is_disabled, transient=True) as bar:
         task = bar.add_task("", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -37,6 +37,11 @@ class Limit:
     condition: str | None = None
     statistic: str = "mean"
 
+    @property
+    def needs_labels(self) -> bool:
+        """Whether the score compares with labels."""
+        return self.score.startswith(_PERCEPTION)
+
     def __str__(self) -> str:
         light = f" in {self.condition}" if self.condition else ""
         bounds = [f"at least {self.minimum:g}"] if self.minimum is not None else []
@@ -119,7 +124,7 @@ def _value(limit: Limit, summary: Mapping[str, Any]) -> float | None:
     facts = summary["modes"][limit.mode]
     if limit.score == "stood_in":
         return float(sum(facts["stood_in"].values())) / float(summary["frames"])
-    if limit.score.startswith(_PERCEPTION):
+    if limit.needs_labels:
         by_light = summary.get("perception", {}).get("modes", {}).get(limit.mode, {})
         found: float | None = by_light.get(limit.condition or "all", {}).get(limit.score)
     elif limit.condition:

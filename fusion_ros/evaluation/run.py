@@ -76,13 +76,16 @@ def evaluate(
         What is in summary.json.
 
     Raises:
-        InputError: the input, the modes, the range, the labels or the output cannot be used, or `resume` finds other
-            settings.
+        InputError: the input, the modes, the range, the labels, the gate or the output cannot be used, or `resume`
+            finds other settings.
     """
     config = config or EvaluationConfig()
     specs = parse_modes(config.modes) if live is None else _live_modes(config.modes, engine)
     modes = [spec.label for spec in specs]
     limits = read_gate(gate, modes) if gate is not None else []
+    of_labels = next((limit for limit in limits if limit.needs_labels), None)
+    if of_labels is not None and not labels:
+        raise InputError(f"--gate {gate}: {of_labels.score} needs --labels")
     if is_url(out):
         raise InputError(f"--out {shown(out)}: results are written to a folder of this machine; copy them from there")
     out = Path(out)

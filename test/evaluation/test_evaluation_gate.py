@@ -81,6 +81,34 @@ def test_the_command_ends_with_one_where_a_limit_is_broken(gate, pairs_folder, t
     assert "NOT KEPT" in (tmp_path / "out" / "report.html").read_text()
     path = gate({"mode": "guided", "score": "EN", "min": 1.0})
     assert main([*words, "--gate", str(path), "--resume"]) == 0
+    kept = capsys.readouterr()
+    assert "gate: all 1 limits are kept" in kept.out
+    # Without a terminal there is no progress, and nothing else where nothing is to be told.
+    assert "" not in kept.err.splitlines()
+    assert main([*words, "--gate", str(path), "--resume", "--json"]) == 0
+    assert "are kept" not in capsys.readouterr().out
     path.write_text("limits: [")
     assert main([*words, "--gate", str(path)]) == 2
     assert "cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("score", ["mAP50", "AP50 person", "mIoU"])
+def test_a_limit_on_a_score_of_labels_is_refused_before_the_run_where_there_are_none(
+    gate, pairs_folder, tmp_path, capsys, score
+):
+    path = gate({"mode": "guided", "score": score, "min": 0.1})
+    out = tmp_path / "out"
+    assert main(["evaluate", str(pairs_folder), "--out", str(out), "--modes", "guided", "--gate", str(path)]) == 2
+    error = capsys.readouterr().err
+    assert len(error.splitlines()) == 1
+    assert f"{score} needs --labels" in error
+    assert not out.exists()
+
+
+def test_help_says_of_what_kind_a_value_is(capsys):
+    with pytest.raises(SystemExit):
+        main(["evaluate", "--help"])
+    text = capsys.readouterr().out
+    assert "--thermal-topic STR" in text
+    assert "--slop FLOAT" in text
+    assert "--stride INT" in text
