@@ -31,6 +31,7 @@ and .629 with 3.2 %. Dark is a picture that needs light, not one that was taken 
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from collections.abc import Iterator
@@ -158,8 +159,15 @@ def changes_within(data: Path, seconds: float) -> tuple[float, float]:
 
 
 def main() -> int:
-    shared = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE.parent.parent / "shared"
-    data = shared / "data"
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "shared",
+        type=Path,
+        nargs="?",
+        default=HERE.parent.parent / "shared",
+        help="folder that holds data/ (default: shared/ beside the checkout)",
+    )
+    data = parser.parse_args().shared / "data"
     if not data.is_dir():
         print(f"{data}: is not there; give the folder that holds data/", file=sys.stderr)
         return 2

@@ -5,6 +5,7 @@ Run: .venv/bin/python benchmarks/import_time.py
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 
@@ -20,6 +21,7 @@ def seconds(module: str) -> float:
 
 def main() -> None:
     """Print the best of several imports of each module: the disk's and the machine's noise only add."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     for module in MODULES:
         print(f"import {module:22} {min(seconds(module) for _ in range(REPEATS)):6.3f} s")
 

@@ -49,7 +49,9 @@ def main() -> None:
     parser.add_argument("--detector", default="", help="detector's file (default: the shipped one)")
     parser.add_argument("--segmenter", default="", help="segmenter's file (default: the shipped one)")
     parser.add_argument("--input-size", type=int, default=0, help="longer side of the networks' input")
-    parser.add_argument("--masks", type=Path, default=_DRAWN_MASKS, help="masks drawn by hand (%(default)s)")
+    parser.add_argument(
+        "--masks", type=Path, default=_DRAWN_MASKS, help="masks drawn by hand (default: those of RoadScene)"
+    )
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     arguments = parser.parse_args()
 
