@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 from fusion_ros.configuration import configure, settings_of
@@ -40,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         InputError: the two cannot be compared.
     """
-    from fusion_ros.evaluation.comparison import as_json, compare
+    from fusion_ros.evaluation.comparison import as_json, compare, note_on_inputs
 
     names = [found.name for found in settings_of(ComparisonConfig)]
     given = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
@@ -48,6 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
     scores = [word.strip() for word in arguments.scores.split(",") if word.strip()]
     modes = _modes(arguments.modes) if arguments.modes else None
     differences = compare(arguments.a, arguments.b, scores, modes, config)
+    if note := note_on_inputs(arguments.a, arguments.b):
+        print(f"note: {note}", file=sys.stderr)
     if arguments.json:
         print(json.dumps(as_json(differences, config), allow_nan=False))
     else:

@@ -110,6 +110,18 @@ def compare(
     ]
 
 
+def note_on_inputs(first: Path, second: Path) -> str:
+    """What to tell of two evaluations of different inputs, whose frames are matched by name all the same; or nothing.
+
+    Raises:
+        InputError: a file is missing or no evaluation.
+    """
+    inputs = [_read_summary(path).get("input") for path in (first, second)]
+    if inputs[0] == inputs[1] or None in inputs:
+        return ""
+    return f"A is of {inputs[0]}, B of {inputs[1]}: frames of the same name are taken for the same"
+
+
 def as_json(differences: Sequence[Difference], config: ComparisonConfig) -> dict[str, Any]:
     """For `--json`."""
     return {

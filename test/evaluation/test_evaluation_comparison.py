@@ -18,7 +18,7 @@ FRAMES = 400
 LIGHT = ExposureReading(0.0, 0.1, 100.0)
 
 
-def write_run(folder, values, mode="caf", score="VIF", profile="textbook", first=0):
+def write_run(folder, values, mode="caf", score="VIF", profile="textbook", first=0, source="drive.mcap"):
     """An evaluation whose frames have these values of one score."""
     folder.mkdir()
     frames_file.begin(folder / "frames.csv")
@@ -26,7 +26,7 @@ def write_run(folder, values, mode="caf", score="VIF", profile="textbook", first
         for index, value in enumerate(values, start=first):
             scores = dict.fromkeys(SCORES, float("nan")) | {score: float(value)}
             writer.write(FrameFacts(str(index), index / 10, "normal", LIGHT), [Scored(mode, mode, "", scores)])
-    (folder / "summary.json").write_text(json.dumps({"profile": profile, "modes": {mode: {}}}))
+    (folder / "summary.json").write_text(json.dumps({"input": source, "profile": profile, "modes": {mode: {}}}))
     return folder
 
 
@@ -99,6 +99,18 @@ def test_the_command_compares_modes_of_different_names(base, tmp_path, capsys):
     assert text.strip().endswith("better")
     assert main([*words, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["differences"][0]["verdict"] == "better"
+
+
+def test_evaluations_of_different_inputs_are_compared_with_a_note(base, tmp_path, capsys):
+    a = write_run(tmp_path / "a", base[:5])
+    same = write_run(tmp_path / "same", base[:5])
+    other = write_run(tmp_path / "other", base[:5], source="pairs")
+    assert main(["compare", str(a), str(same)]) == 0
+    assert capsys.readouterr().err == ""
+    assert main(["compare", str(a), str(other), "--json"]) == 0
+    told = capsys.readouterr()
+    assert "note: A is of drive.mcap, B of pairs" in told.err
+    assert json.loads(told.out)["differences"][0]["verdict"] == "same"
 
 
 def test_what_cannot_be_compared_ends_with_exit_code_two(base, tmp_path, capsys):
