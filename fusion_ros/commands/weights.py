@@ -29,9 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     adding.add_argument("--network", help="network the weights are for (default: NAME)")
     adding.add_argument("--task", choices=("fusion", "detection", "segmentation"), default="fusion")
-    for note in ("licence", "data", "training", "card"):
-        adding.add_argument(f"--{note}", help=f"the entry's {note}")
-    adding.add_argument("--figures", type=Path, help="JSON file with measured figures")
+    for note in ("licence", "card"):
+        adding.add_argument(f"--{note}", help=f"the entry's {note} (default: as it was)")
+    for note in ("data", "training"):
+        adding.add_argument(f"--{note}", help=f"the entry's {note} (default: none, where the file is another one)")
+    adding.add_argument("--figures", type=Path, help="JSON file with measured figures (default: likewise)")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -22,6 +22,8 @@ from fusion_ros.fusion.weights import (
 )
 
 _HEADER = "# What is shipped, with checksums (`fusion-ros weights verify`). Each entry's first file is its main one.\n"
+# Notes that describe the files themselves; licence and card are the model's.
+_ABOUT_THE_FILES = ("data", "training", "figures")
 
 
 def add_weights(name: str, network: str, class_name: str, source: Path, notes: Mapping[str, Any]) -> list[Path]:
@@ -32,7 +34,8 @@ def add_weights(name: str, network: str, class_name: str, source: Path, notes: M
         network: name `load_model` knows the network by.
         class_name: the network's class in `fusion_ros.networks`.
         source: trained weights, checked before anything is written.
-        notes: `licence`, `data`, `training` and `figures` of the entry; what is left out stays as it was.
+        notes: `licence`, `card`, `data`, `training` and `figures` of the entry. What is left out stays as it was, but
+            the last three only where the checksums did, too; safetensors written anew have another one.
 
     Returns:
         The files written.
@@ -63,7 +66,8 @@ def add_onnx(name: str, task: str, source: Path, notes: Mapping[str, Any]) -> Pa
         name: key in the manifest and stem of the file; an entry of that name is replaced.
         task: `detection` or `segmentation`.
         source: a `.onnx` file that has been tried.
-        notes: `licence`, `data`, `training` and `figures` of the entry; what is left out stays as it was.
+        notes: `licence`, `card`, `data`, `training` and `figures` of the entry. What is left out stays as it was, but
+            the last three only where the checksum did, too.
 
     Returns:
         The file written.
@@ -85,12 +89,18 @@ def add_onnx(name: str, task: str, source: Path, notes: Mapping[str, Any]) -> Pa
     return stored
 
 
+def _still_true(entry: Mapping[str, Any], files: Mapping[str, str]) -> dict[str, Any]:
+    """What `entry` says that holds for `files` too: other files were not measured and trained as the old ones were."""
+    same = dict(entry.get("files", {})) == dict(files)
+    return {key: value for key, value in entry.items() if same or key not in _ABOUT_THE_FILES}
+
+
 def _update_manifest(path: Path, name: str, fields: Mapping[str, Any]) -> None:
     import yaml
 
     document = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     models = document.get("models") or {}
-    models[name] = {**models.get(name, {}), **fields}
+    models[name] = {**_still_true(models.get(name, {}), fields["files"]), **fields}
     text = _HEADER + yaml.safe_dump({"models": models}, sort_keys=False, width=110, allow_unicode=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_text(text, encoding="utf-8")

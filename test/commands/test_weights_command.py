@@ -79,6 +79,51 @@ def test_added_weights_are_loaded_by_name(models, untrained, capsys):
     assert model.backend == "onnx"
 
 
+def test_facts_of_the_old_file_do_not_outlive_it(models, untrained, tmp_path):
+    import torch
+    import yaml
+
+    from fusion_ros.fusion.weights import read_safetensors, write_safetensors
+
+    (tmp_path / "figures.json").write_text('{"VIF": 0.9}')
+    facts = ["--data", "RoadScene", "--training", "a command", "--figures", str(tmp_path / "figures.json")]
+    assert main(["weights", "add", "caf", str(untrained), "--licence", "Apache-2.0", "--card", "caf.md", *facts]) == 0
+
+    def entry():
+        return yaml.safe_load((models / "manifest.yaml").read_text())["models"]["caf"]
+
+    first = entry()
+    assert (first["data"], first["training"], first["figures"]) == ("RoadScene", "a command", {"VIF": 0.9})
+    tensors, metadata = read_safetensors(untrained)
+    other = tmp_path / "other.safetensors"
+    changed = {name: torch.zeros_like(value) for name, value in tensors.items()}
+    write_safetensors(other, changed, "CAFNet", json.loads(metadata["config"]))
+    assert main(["weights", "add", "caf", str(other), "--training", "another command"]) == 0
+    second = entry()
+    assert second["files"] != first["files"]
+    assert (second["licence"], second["card"], second["training"]) == ("Apache-2.0", "caf.md", "another command")
+    assert not {"data", "figures"} & set(second)
+
+
+def test_facts_of_a_file_stay_while_it_is_the_same(models, tmp_path):
+    import yaml
+
+    from fusion_ros.fusion.release import add_onnx
+
+    source = tmp_path / "best.onnx"
+    source.write_bytes(b"first")
+    facts = {"licence": "AGPL-3.0", "data": "RoadScene", "training": "a command", "figures": {"mAP50": 0.3}}
+    add_onnx("finder", "detection", source, facts)
+    add_onnx("finder", "detection", source, {"card": "finder.md"})
+    entry = yaml.safe_load((models / "manifest.yaml").read_text())["models"]["finder"]
+    assert {key: entry[key] for key in facts} == facts
+    source.write_bytes(b"second")
+    add_onnx("finder", "detection", source, {"figures": {"mAP50": 0.4}})
+    entry = yaml.safe_load((models / "manifest.yaml").read_text())["models"]["finder"]
+    assert (entry["licence"], entry["card"], entry["figures"]) == ("AGPL-3.0", "finder.md", {"mAP50": 0.4})
+    assert not {"data", "training"} & set(entry)
+
+
 def test_an_entry_of_another_task_is_not_replaced(models, untrained, capsys):
     assert main(["weights", "add", "other", str(untrained), "--network", "caf"]) == 2
     assert "detection" in capsys.readouterr().err
