@@ -122,8 +122,8 @@ def fusion_metrics(visible: Image, infrared: Image, fused: Image, profile: str =
 
     EN, SF, SD and AG look at the fused image alone; the others compare it with both sources: MI, VIF and SCD are sums
     over the two, CC, PSNR and MSE means, SSIM what the profile says. Constant and tiny images give documented values:
-    correlation with a constant is 0, VIF of a constant reference 1, PSNR of identity 100 dB, Qabf of black images 0 (flat
-    images of another grey have edges at their rim, for the world outside is black).
+    correlation with a constant is 0, VIF of a constant reference 1, PSNR of identity 100 dB, Qabf of black images 0
+    (flat images of another grey have edges at their rim, for the world outside is black).
 
     Args:
         visible: (H, W) uint8 luminance, numpy or torch; tensors on a GPU are computed with there.

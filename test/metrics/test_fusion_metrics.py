@@ -193,7 +193,7 @@ def test_constant_sources_give_the_documented_values():
     values = fusion_metrics(flat, flat, fused)
     assert values["CC"] == 0.0
     assert values["VIF"] == 2.0
-    # The frame around the image is black: a flat image of 9 has edges at its rim alone, and a flat fused one keeps them.
+    # The frame around the image is black: a flat image of 9 has edges at its rim alone, a flat fused one keeps them.
     # 0.9748 = 0.9994 / (1 + exp(-15 * (1 - .5))) * 0.9879 / (1 + exp(-22 * (1 - .8))): the field's two curves at 1.
     assert fusion_metrics(flat, flat, flat)["Qabf"] == pytest.approx(0.9748, abs=1e-3)
     assert values["Qabf"] < 0.9
