@@ -31,8 +31,8 @@ ROSDEP_KEYS = {
     "yaml": "python3-yaml",
 }
 WITHOUT_KEY = {"accelerate", "av", "fsspec", "onnx", "onnxscript", "rosbags", "safetensors", "timm", "torchmetrics"}
-# Used where present, and never required: NVIDIA's own installation, and what spreads an evaluation over machines.
-OPTIONAL = {"ray", "tensorrt"}
+# Used where present, and never required: NVIDIA's own installation, an evaluation over machines, and SegFormer's library.
+OPTIONAL = {"ray", "tensorrt", "transformers"}
 
 
 def package_xml() -> ElementTree.Element:

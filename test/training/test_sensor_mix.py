@@ -85,7 +85,7 @@ def test_glare_adds_light_and_darkness_takes_it_before_the_pair_is_fused() -> No
         glared = random_mix(grey, infrared, only("average", glare_share=1.0), random)
         assert glared.min() >= 97  # blue suffers most from the rounding of colours
         assert glared.max() > 120
-        darkened = random_mix(grey, infrared, only("average", darkness_share=1.0), random)
+        darkened = random_mix(grey, infrared, only("average", darkness_share=1.0, lifted=0.0), random)
         assert 50 < darkened.mean() < 100
     assert (grey == 100).all()
 
