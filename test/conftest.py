@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,10 @@ PACKAGED = (
     *("fusion_ros", "launch", "config", "models", "interfaces", "requirements", "resource"),
     *("package.xml", "setup.py", "setup.cfg", "LICENSE"),
 )
+
+# A shell starts what runs in its background with SIGINT ignored, and the commands under test would inherit that.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

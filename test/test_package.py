@@ -31,7 +31,7 @@ ROSDEP_KEYS = {
     "yaml": "python3-yaml",
 }
 WITHOUT_KEY = {"accelerate", "av", "fsspec", "onnx", "onnxscript", "rosbags", "safetensors", "timm", "torchmetrics"}
-# Used where present, and never required: NVIDIA's own installation, an evaluation over machines, and SegFormer's library.
+# Used where present, and never required: NVIDIA's own installation, evaluation over machines, SegFormer's library.
 OPTIONAL = {"ray", "tensorrt", "transformers"}
 
 
