@@ -8,9 +8,10 @@ import re
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -45,7 +46,8 @@ class ProcessGroup:
             JobError: the command cannot be run.
         """
         self.log_folder.mkdir(parents=True, exist_ok=True)
-        with self.log_path(name).open("wb") as log:
+        # Between the start of a process and its entry here nothing may break off: nobody would end it.
+        with self.log_path(name).open("wb") as log, _interrupts_later():
             try:
                 self._processes[name] = subprocess.Popen(
                     [*_dying_with_us(command[0]), *command],
@@ -116,6 +118,28 @@ class ProcessGroup:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+@contextlib.contextmanager
+def _interrupts_later() -> Iterator[None]:
+    """SIGINT and SIGTERM that arrive in the block take effect at its end."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    arrived: list[int] = []
+    # Handlers rather than a mask: the new process would inherit that.
+    before = {
+        number: signal.signal(number, lambda number, _: arrived.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+        if signal.getsignal(number) not in (signal.SIG_IGN, None)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if arrived:
+            signal.raise_signal(arrived[0])
 
 
 def _dying_with_us(program: str) -> list[str]:

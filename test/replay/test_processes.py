@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -79,6 +80,20 @@ def _state_of(pid):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (ProcessLookupError, FileNotFoundError):
         return None
+
+
+def test_an_interrupt_while_a_process_starts_leaves_none_behind(tmp_path, monkeypatch):
+    started, popen = [], subprocess.Popen
+
+    def interrupted(*args, **kwargs):
+        started.append(popen(*args, **kwargs))
+        signal.raise_signal(signal.SIGINT)
+        return started[0]
+
+    monkeypatch.setattr(subprocess, "Popen", interrupted)
+    with pytest.raises(KeyboardInterrupt), ProcessGroup(tmp_path, {}) as group:
+        group.start("child", [sys.executable, "-c", "import time; time.sleep(60)"])
+    assert started[0].returncode is not None
 
 
 def test_environment_and_output_reach_the_process_and_its_log(tmp_path):
