@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from fusion_ros.configuration import setting, validate
 from fusion_ros.errors import InputError
 from fusion_ros.evaluation.gallery import Gallery
+from fusion_ros.evaluation.perception import PerceptionScorer
 from fusion_ros.evaluation.scoring_pass import Progress
 
 LOCAL, RAY = "local", "ray"
@@ -103,3 +104,24 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Let go of files and workers."""
+
+
+class ScoresHere:
+    """What engines have in common whose detector and segmenter run in this process."""
+
+    _perception: PerceptionScorer | None
+
+    @property
+    def labelled(self) -> bool:
+        """See `Engine`."""
+        return self._perception is not None
+
+    @property
+    def box_names(self) -> Mapping[int, str]:
+        """See `Engine`."""
+        return self._perception.box_names if self._perception else {}
+
+    @property
+    def mask_names(self) -> Mapping[int, str]:
+        """See `Engine`."""
+        return self._perception.mask_names if self._perception else {}

@@ -22,6 +22,7 @@ from fusion_ros.evaluation.bag_source import BagSource
 from fusion_ros.evaluation.camera_stamps import CameraStamps, camera_stamps
 from fusion_ros.evaluation.config import EvaluationConfig
 from fusion_ros.evaluation.contenders import BASELINES, Contenders, ModeSpec, parse_modes
+from fusion_ros.evaluation.engine import ScoresHere
 from fusion_ros.evaluation.fingerprint import fingerprint
 from fusion_ros.evaluation.fused_bag import NONE, FusedBag, part_folder
 from fusion_ros.evaluation.gallery import Gallery
@@ -57,7 +58,7 @@ def live_modes(text: str) -> list[ModeSpec]:
     return [*asked, *(specs[label] for label in BASELINES)]
 
 
-class LiveEngine:
+class LiveEngine(ScoresHere):
     """See `Engine`. Every mode is a replay of its own; the baselines are computed beside the first one.
 
     Args:
@@ -123,21 +124,6 @@ class LiveEngine:
         """See `Engine`."""
         shortfalls = [f"{mode}: {text}" for mode, summary in self._summaries.items() for text in summary["shortfalls"]]
         return [*self._source.lost, *shortfalls]
-
-    @property
-    def labelled(self) -> bool:
-        """See `Engine`."""
-        return self._perception is not None
-
-    @property
-    def box_names(self) -> Mapping[int, str]:
-        """See `Engine`."""
-        return self._perception.box_names if self._perception else {}
-
-    @property
-    def mask_names(self) -> Mapping[int, str]:
-        """See `Engine`."""
-        return self._perception.mask_names if self._perception else {}
 
     def settings(self) -> Mapping[str, Any]:
         """See `Engine`."""

@@ -10,6 +10,7 @@ from typing import Any
 from fusion_ros.evaluation import perception as perception_file
 from fusion_ros.evaluation.config import EvaluationConfig
 from fusion_ros.evaluation.contenders import Contenders, ModeSpec
+from fusion_ros.evaluation.engine import ScoresHere
 from fusion_ros.evaluation.fingerprint import fingerprint
 from fusion_ros.evaluation.fused_bag import NONE, FusedBag
 from fusion_ros.evaluation.gallery import Gallery
@@ -20,7 +21,7 @@ from fusion_ros.evaluation.sources import open_source
 from fusion_ros.fusion.fallback import ModelLoader
 
 
-class LocalEngine:
+class LocalEngine(ScoresHere):
     """See `Engine`.
 
     Args:
@@ -75,21 +76,6 @@ class LocalEngine:
     def lost(self) -> Sequence[str]:
         """See `Engine`."""
         return self._source.lost
-
-    @property
-    def labelled(self) -> bool:
-        """See `Engine`."""
-        return self._perception is not None
-
-    @property
-    def box_names(self) -> Mapping[int, str]:
-        """See `Engine`."""
-        return self._perception.box_names if self._perception else {}
-
-    @property
-    def mask_names(self) -> Mapping[int, str]:
-        """See `Engine`."""
-        return self._perception.mask_names if self._perception else {}
 
     def settings(self) -> Mapping[str, Any]:
         """See `Engine`."""

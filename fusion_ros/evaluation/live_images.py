@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import queue
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +14,7 @@ from fusion_ros.bags.decoding import read_frame
 from fusion_ros.bags.reader import open_bag
 from fusion_ros.bags.writer import BagWriter
 from fusion_ros.errors import InputError, JobError
+from fusion_ros.replay.writer_thread import WriterThread
 from fusion_ros.types import Frame
 
 FUSED, MASK = "/fusion/image", "/segmentation/mask"
@@ -35,38 +34,32 @@ class LiveImages:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._waiting: queue.Queue[tuple[str, Frame, int] | None] = queue.Queue(_WAITING_MAX)
         self._problem: str | None = None
-        self._thread = threading.Thread(target=self._run, name="live images", daemon=True)
+        self._writer: WriterThread[tuple[str, Frame, int]] = WriterThread("live images", self._write, _WAITING_MAX)
 
     def __enter__(self) -> LiveImages:
-        self._thread.start()
+        self._writer.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._waiting.put(None)
-        self._thread.join()
+        self._writer.finish()
         if self._problem and error is None:
             raise JobError(f"{self._folder}: cannot be written: {self._problem}; is the disk full?")
 
     def keep(self, kind: str, stamp_ns: int, image: NDArray[np.uint8]) -> None:
         """Queue a `fused` or `mask` image; waits where the disk is far behind."""
-        self._waiting.put((_TOPICS[kind], Frame(image, stamp_ns), time.time_ns()))
+        self._writer.put((_TOPICS[kind], Frame(image, stamp_ns), time.time_ns()))
 
-    def _run(self) -> None:
+    def _write(self, items: Iterator[tuple[str, Frame, int]]) -> None:
         try:
             with BagWriter(self._folder) as bag:
-                while (item := self._waiting.get()) is not None:
-                    topic, frame, received_ns = item
+                for topic, frame, received_ns in items:
                     # By time of arrival, so that they are read back in the order in which they were published.
                     bag.write_image(topic, frame, received_ns)
         except (OSError, InputError) as error:
             self._problem = str(error)
-            # Whoever queues images must not wait for ever.
-            while self._waiting.get() is not None:
-                pass
 
 
 def read_images(folder: Path, topic: str) -> Iterator[tuple[int, NDArray[np.uint8]]]:
